@@ -1,0 +1,74 @@
+"""The two ways to connect to Redis. No other module makes a client.
+
+``commands`` is for calls that answer at once; ``blocking`` for reads that wait. They differ because of a trap: with
+redis-py's default socket timeout of 5 s and ten automatic retries, a blocking read longer than 5 s is retried for ever
+and never returns. Both need the ``hiredis`` parser: with the pure-Python one, replies have reached the wrong caller.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import hiredis  # noqa: F401  (not used by name: its presence is what makes redis-py safe, see above)
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from contracts.errors import DependencyDown
+
+COMMAND_TIMEOUT = timedelta(seconds=5)
+BLOCK = timedelta(seconds=2)
+READ_MARGIN = timedelta(seconds=3)
+
+REDIS_UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+"""What a command raises when Redis cannot be reached; translate it to ``DependencyDown`` at the edge of a service."""
+
+
+def commands(url: str, *, connections: int = 64) -> Redis:
+    """A client for commands that answer at once: short timeout, three jittered retries (every step is idempotent)."""
+    return _client(
+        url,
+        max_connections=connections,
+        socket_timeout=COMMAND_TIMEOUT.total_seconds(),
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), 3),
+    )
+
+
+def blocking(url: str, *, connections: int = 8) -> Redis:
+    """A client for reads that block up to ``BLOCK``: own pool, timeout beyond the block, no retry."""
+    return _client(
+        url,
+        max_connections=connections,
+        socket_timeout=(BLOCK + READ_MARGIN).total_seconds(),
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+async def verify(redis: Redis) -> dict[str, Any]:
+    """Refuse a server on which data could vanish; returns its ``INFO``.
+
+    Raises:
+        DependencyDown: the server does not answer, or it may evict keys.
+    """
+    try:
+        info: dict[str, Any] = await redis.info()
+    except REDIS_UNAVAILABLE as error:
+        raise DependencyDown(f"Redis does not answer: {error}. Is REDIS_URL right, and the server running?") from error
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise DependencyDown(
+            f"Redis may evict keys (maxmemory-policy {policy}), and an evicted log is a lost answer. "
+            "Set maxmemory-policy to noeviction."
+        )
+    return info
+
+
+def _client(url: str, **settings: Any) -> Redis:
+    # Blocking: more calls than connections wait their turn instead of failing.
+    pool = BlockingConnectionPool.from_url(
+        url, protocol=3, legacy_responses=False, socket_connect_timeout=2.0, timeout=None, **settings
+    )
+    return Redis(connection_pool=pool)

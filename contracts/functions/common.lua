@@ -1,0 +1,129 @@
+-- Theory of operation
+--
+-- The log (replies:<id>) is the truth about a request. Its ids are <seq>-0, so Redis itself refuses a number twice, and
+-- its last entry says how far the answer is and whether it has ended: its one field is named <generation>:<letter>.
+-- Everything else (state hash, lease, queue entry, mailbox) is brought in line with the log, never the other way round.
+--
+-- Each function gets KEYS[1], the shard's prefix "penstock:{s0}:", and builds from it the keys that it finds by reading;
+-- they all carry the same hash tag, so they are in the same slot. Each step may be repeated: the client library retries
+-- by itself, and a repeat must find its own work done rather than do it twice.
+--
+-- The names below are those of contracts/keys.py; tests/unit/contracts/test_functions.py holds the two together.
+
+local function request_key(p, id) return p .. 'request:' .. id end
+local function replies_key(p, id) return p .. 'replies:' .. id end
+local function requests_key(p, model, class) return p .. 'requests:' .. model .. ':' .. class end
+local function leases_key(p, model) return p .. 'leases:' .. model end
+local function bell_key(p, model) return p .. 'bell:' .. model end
+local function deadlines_key(p) return p .. 'deadlines' end
+local function grants_key(p, worker) return p .. 'grants:' .. worker end
+local function mailbox_key(p, access) return p .. 'mailbox:' .. access end
+local function usage_key(p) return p .. 'usage' end
+local function deadletters_key(p) return p .. 'deadletters' end
+local function session_key(p, id) return p .. 'session:' .. id end
+local function turns_key(p, id) return p .. 'turns:' .. id end
+
+local GROUP = 'workers'
+local MAILBOX_LENGTH = 20000
+local TURNS_LENGTH = 2000
+local TURNS_SECONDS = 30 * 86400
+local BELL_LENGTH = 64
+
+local ENDED = { done = true, incomplete = true, failed = true, cancelled = true, expired = true }
+-- What a terminal letter means where nothing else is left to say it.
+local END_OF = { f = 'done', x = 'failed', c = 'cancelled' }
+
+local function now_ms()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The number of the last reply (0: none) and, when that is the end, the state it means.
+local function tail_of(p, id)
+    local last = redis.call('XREVRANGE', replies_key(p, id), '+', '-', 'COUNT', 1)[1]
+    if not last then return 0, nil end
+    return tonumber(string.match(last[1], '^(%d+)')), END_OF[string.sub(last[2][1], -1)]
+end
+
+-- The named fields of a hash as a table; absent fields are absent.
+local function read(key, ...)
+    local names = { ... }
+    local values = redis.call('HMGET', key, unpack(names))
+    local found = {}
+    for i, name in ipairs(names) do
+        if values[i] then found[name] = values[i] end
+    end
+    return found
+end
+
+local function read_request(p, id)
+    return read(request_key(p, id), 'state', 'model', 'class', 'tenant', 'session', 'generation', 'entry', 'retain',
+        'followers', 'cancel', 'deadline', 'deaths', 'taken', 'released')
+end
+
+local function ring(p, model)
+    local bell = bell_key(p, model)
+    if redis.call('LLEN', bell) < BELL_LENGTH then redis.call('LPUSH', bell, '1') end
+end
+
+-- Tell each follower of `request` what was just logged. `news` is a flat list of field, payload. NOMKSTREAM: the owner
+-- of a mailbox creates it and keeps it alive, so a dead process's mailbox expires and is not filled again.
+local function post(p, request, news)
+    if not request.followers or #news == 0 then return end
+    for access in string.gmatch(request.followers, '%S+') do
+        for first = 1, #news, 2000 do
+            redis.call('XADD', mailbox_key(p, access), 'NOMKSTREAM', 'MAXLEN', '~', MAILBOX_LENGTH, '*',
+                unpack(news, first, math.min(first + 1999, #news)))
+        end
+    end
+end
+
+-- Write one reply to the log and note it for the followers.
+local function log_reply(p, id, seq, generation, letter, payload, news)
+    local field = generation .. ':' .. letter
+    redis.call('XADD', replies_key(p, id), seq .. '-0', field, payload)
+    news[#news + 1] = id .. ':' .. seq .. ':' .. field
+    news[#news + 1] = payload
+end
+
+local function leave_queue(p, request)
+    if not request.entry then return end
+    local queue = requests_key(p, request.model, request.class)
+    redis.call('XACK', queue, GROUP, request.entry)
+    redis.call('XDEL', queue, request.entry)
+end
+
+local function finish_turn(p, id, request, state, text)
+    if not request.session then return end
+    local session = session_key(p, request.session)
+    if redis.call('HGET', session, 'busy') == id then redis.call('HDEL', session, 'busy') end
+    if redis.call('EXISTS', session) == 0 then return end
+    local turns = turns_key(p, request.session)
+    redis.call('XADD', turns, 'MAXLEN', '~', TURNS_LENGTH, '*',
+        'type', 'turn.finished', 'request', id, 'status', state, 'text', text)
+    redis.call('EXPIRE', turns, TURNS_SECONDS)
+end
+
+-- All that follows the terminal reply, which is in the log already. The state comes last but for the clean-up: whoever
+-- finds an ended log under an unended state calls this again. A queued request's entry stays for take to remove,
+-- because deleting an undelivered entry makes the stream's lag unknown.
+local function settle_end(p, id, request, state, usage, text)
+    if request.state ~= 'waiting' then finish_turn(p, id, request, state, text) end
+    redis.call('XADD', usage_key(p), '*', 'id', id, 'tenant', request.tenant, 'model', request.model,
+        'state', state, 'usage', usage)
+    redis.call('HSET', request_key(p, id), 'state', state)
+    if request.state == 'running' then leave_queue(p, request) end
+    redis.call('ZREM', leases_key(p, request.model), id)
+    redis.call('ZREM', deadlines_key(p), id)
+    redis.call('EXPIRE', replies_key(p, id), request.retain)
+    redis.call('EXPIRE', request_key(p, id), 2 * request.retain)
+end
+
+-- End a request that no worker is generating: log the terminal reply under no generation, tell followers, settle.
+local function end_idle(p, id, request, state, letter, payload)
+    local seq, ended = tail_of(p, id)
+    local news = {}
+    if not ended then log_reply(p, id, seq + 1, '-', letter, payload, news) end
+    settle_end(p, id, request, state, '', '')
+    post(p, request, news)
+end

@@ -1,0 +1,68 @@
+-- attach, detach, cancel, sweep: what others than the owner may do.
+
+-- KEYS: prefix. ARGV: id, access. Register first, then read the log to its tail, then trust the mailbox beyond it.
+-- Answers state, tail; nothing when the request is unknown.
+local function attach(keys, args)
+    local p, id, access = keys[1], args[1], args[2]
+    local found = read(request_key(p, id), 'state', 'followers')
+    if not found.state then return {} end
+    local followers = found.followers or ''
+    if not ENDED[found.state] and not string.find(' ' .. followers .. ' ', ' ' .. access .. ' ', 1, true) then
+        redis.call('HSET', request_key(p, id), 'followers', followers == '' and access or followers .. ' ' .. access)
+    end
+    return { found.state, (tail_of(p, id)) }
+end
+
+-- KEYS: prefix. ARGV: id, access. Answers how many followers remain.
+local function detach(keys, args)
+    local p, id, access = keys[1], args[1], args[2]
+    local key, rest = request_key(p, id), {}
+    local followers = redis.call('HGET', key, 'followers')
+    if not followers then return 0 end
+    for other in string.gmatch(followers, '%S+') do
+        if other ~= access then rest[#rest + 1] = other end
+    end
+    if #rest == 0 then redis.call('HDEL', key, 'followers') else redis.call('HSET', key, 'followers', table.concat(rest, ' ')) end
+    return #rest
+end
+
+-- KEYS: prefix. ARGV: id, payload of the end. What waits ends here and now; what runs is told at its next append.
+-- Answers the state before; nothing when the request is unknown.
+local function cancel(keys, args)
+    local p, id, payload = keys[1], args[1], args[2]
+    local request = read_request(p, id)
+    if not request.state then return {} end
+    if request.state == 'waiting' or request.state == 'queued' then
+        end_idle(p, id, request, 'cancelled', 'c', payload)
+    elseif request.state == 'running' then
+        redis.call('HSET', request_key(p, id), 'cancel', 'cancel')
+    end
+    return { request.state }
+end
+
+-- KEYS: prefix. ARGV: id, state (failed), payload of the end. Access gives up a request that never got to the queue.
+local function fail(keys, args)
+    local p, id, payload = keys[1], args[1], args[2]
+    local request = read_request(p, id)
+    if request.state ~= 'waiting' then return { request.state or '' } end
+    end_idle(p, id, request, 'failed', 'x', payload)
+    return { 'waiting' }
+end
+
+-- KEYS: prefix. ARGV: payload of the end expired, limit. Ends what is past its deadline: at once where nobody works on
+-- it, through its worker where one does. Answers how many it looked at.
+local function sweep(keys, args)
+    local p, payload, now = keys[1], args[1], now_ms()
+    local late = redis.call('ZRANGEBYSCORE', deadlines_key(p), '-inf', now, 'LIMIT', 0, args[2])
+    for _, id in ipairs(late) do
+        local request = read_request(p, id)
+        if not request.state or ENDED[request.state] then
+            redis.call('ZREM', deadlines_key(p), id)
+        elseif request.state == 'running' and tonumber(redis.call('ZSCORE', leases_key(p, request.model), id) or 0) > now then
+            redis.call('HSET', request_key(p, id), 'cancel', 'deadline')
+        else
+            end_idle(p, id, request, 'expired', 'f', payload)
+        end
+    end
+    return #late
+end

@@ -1,0 +1,162 @@
+"""The gate's book, typed: who is the active limiter, and what it decided. What each step does is said in ``gate.lua``.
+
+Every step is idempotent: after a lost answer, call it again with the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from contracts import keys
+from contracts.functions.library import Library
+from contracts.ids import AccessId, RequestId, TenantId
+from contracts.messages import Verdict
+
+VERDICT_KEPT = timedelta(minutes=10)
+
+
+class Deposed(Exception):
+    """Another limiter is active, or none: whoever signed this call has nothing more to say."""
+
+
+@dataclass(frozen=True)
+class Tenure:
+    """The time for which one limiter is active. A higher epoch is a later one; ``limiter`` is new for each tenure."""
+
+    epoch: int
+    limiter: str
+
+    @property
+    def signature(self) -> str:
+        return f"{self.epoch}:{self.limiter}"
+
+
+@dataclass(frozen=True)
+class Granted:
+    """Reserve and tell. ``grant_end_ms`` is Redis time."""
+
+    access: AccessId
+    verdict: Verdict
+    tenant: TenantId
+    model: str
+    tokens: int
+    grant_end_ms: int
+
+    def args(self) -> tuple[Any, ...]:
+        return (
+            *("grant", self.verdict.id, self.access, self.verdict.encode(), _SECONDS_KEPT),
+            *(self.tokens, self.grant_end_ms, self.tenant, self.model),
+        )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Tell that a request waits or is refused."""
+
+    access: AccessId
+    verdict: Verdict
+
+    def args(self) -> tuple[Any, ...]:
+        return "answer", self.verdict.id, self.access, self.verdict.decision, self.verdict.encode(), _SECONDS_KEPT
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Tell again what was decided."""
+
+    access: AccessId
+    id: RequestId
+
+    def args(self) -> tuple[Any, ...]:
+        return "repeat", self.id, self.access
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Real usage takes the place of a reservation; nothing happens where there is none (any more)."""
+
+    id: RequestId
+    used_tokens: int
+
+    def args(self) -> tuple[Any, ...]:
+        return "settle", self.id, self.used_tokens
+
+
+@dataclass(frozen=True)
+class Refunded:
+    """A grant that was never submitted: the reservation and the verdict go."""
+
+    id: RequestId
+
+    def args(self) -> tuple[Any, ...]:
+        return "refund", self.id
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Where a tenant's buckets stand, in grains (see ``limiter/bucket.py``), at a moment of Redis time."""
+
+    tenant: TenantId
+    tokens: int
+    requests: int
+    at_ms: int
+
+    def args(self) -> tuple[Any, ...]:
+        return "level", self.tenant, self.tokens, self.requests, self.at_ms
+
+
+Entry = Granted | Answered | Repeated | Settled | Refunded | Levels
+
+
+class GateBook:
+    """The steps of the gate on one Redis."""
+
+    def __init__(self, library: Library):
+        self._library = library
+
+    async def takeover(self, limiter: str, lock: timedelta) -> tuple[Tenure | None, int]:
+        """Become the active limiter, unless there is one. With it, Redis time in ms."""
+        epoch, now_ms = await self._library.call("gate_takeover", _PREFIX, args=(limiter, _ms(lock)))
+        return (Tenure(epoch, limiter) if epoch else None), now_ms
+
+    async def keep(self, tenure: Tenure, lock: timedelta) -> int:
+        """Stay the active limiter for another ``lock``; Redis time in ms.
+
+        Raises:
+            Deposed: the tenure is over.
+        """
+        active, now_ms = await self._library.call("gate_keep", _PREFIX, args=(tenure.signature, _ms(lock)))
+        if not active:
+            raise Deposed(f"tenure {tenure.signature} is over")
+        return now_ms
+
+    async def resign(self, tenure: Tenure) -> None:
+        """Let the next limiter in at once."""
+        await self._library.call("gate_resign", _PREFIX, args=(tenure.signature,))
+
+    async def commit(self, tenure: Tenure, lock: timedelta, entries: Sequence[Entry]) -> frozenset[RequestId]:
+        """Write, store and publish, in one step, and keep the lock.
+
+        Returns the ids on which a final verdict stood already: it was published again, and the entry not applied.
+
+        Raises:
+            Deposed: the tenure is over, and nothing was written.
+        """
+        args: list[Any] = [tenure.signature, _ms(lock)]
+        for entry in entries:
+            args += entry.args()
+        status, *known = await self._library.call("gate_commit", _PREFIX, args=tuple(args))
+        if status != b"OK":
+            raise Deposed(f"tenure {tenure.signature} is over")
+        return frozenset(RequestId(request_id.decode()) for request_id in known)
+
+
+_PREFIX = keys.gate_prefix()
+_SECONDS_KEPT = int(VERDICT_KEPT.total_seconds())
+
+
+def _ms(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)

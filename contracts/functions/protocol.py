@@ -1,0 +1,265 @@
+"""The delivery protocol's steps, typed. What each step does and why is said in its ``.lua`` file.
+
+Every step is idempotent: after a lost answer, call it again with the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from contracts import keys
+from contracts.functions.library import Library
+from contracts.ids import AccessId, Generation, RequestId, Shard, WorkerId, new_generation, shard_of
+from contracts.messages import (
+    Cancelled,
+    Delta,
+    Failed,
+    Failure,
+    Finished,
+    InferenceRequest,
+    Reply,
+    Reset,
+    SequenceFinished,
+    SequenceStarted,
+    ServiceClass,
+    Started,
+    Usage,
+    encode_reply,
+    is_terminal,
+)
+from contracts.states import TERMINAL, State
+
+LETTERS: dict[type, str] = {
+    Started: "s",
+    SequenceStarted: "q",
+    Delta: "d",
+    SequenceFinished: "e",
+    Reset: "r",
+    Finished: "f",
+    Failed: "x",
+    Cancelled: "c",
+}
+TERMINAL_LETTERS = frozenset("fxc")
+APPEND_AT_MOST = 64
+DEATHS_ALLOWED = 3
+LOSSES_ALLOWED = 10
+
+_EXPIRED = encode_reply(Finished(usage=Usage(), status="expired"))
+_CANCELLED = encode_reply(Cancelled())
+_DEAD = encode_reply(
+    Failed(failure=Failure(code="request_gave_up", message="Workers died while running this request; it was given up."))
+)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """How to store a request. ``retention`` counts from its end; ``fingerprint`` is that of the client's body."""
+
+    request: InferenceRequest
+    retention: timedelta
+    idempotency_key: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """``existing`` and ``busy`` name another request in ``other``; ``ended`` names a state in ``state``."""
+
+    outcome: Literal["ok", "existing", "conflict", "full", "busy", "late", "ended"]
+    other: RequestId | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A request taken by a worker. ``tail`` > 0: go on behind that many replies. ``remaining`` is until the deadline."""
+
+    generation: Generation
+    request: InferenceRequest
+    tail: int
+    remaining: timedelta
+    deaths: int
+
+    @property
+    def id(self) -> RequestId:
+        return self.request.id
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What goes with a terminal reply: the state it brings, and the answer's text for the session."""
+
+    state: State
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive replies of one request; the number of ``replies[0]`` is ``first``."""
+
+    id: RequestId
+    generation: Generation
+    first: int
+    replies: Sequence[Reply]
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True)
+class Appended:
+    """``gap`` asks for everything behind ``tail`` again; ``fenced`` and ``ended`` mean: stop working on it."""
+
+    status: Literal["ok", "fenced", "ended", "gap"]
+    tail: int
+    cancel: Literal["", "cancel", "deadline"] = field(default="")
+
+
+class Protocol:
+    """The steps on one Redis. Callers group what belongs to one shard."""
+
+    def __init__(self, library: Library):
+        self._library = library
+
+    async def wait(self, submission: Submission) -> Submitted:
+        """Store a request whose client gets an id before admission has decided."""
+        shard = shard_of(submission.request.id)
+        args = (*_stored(submission), submission.fingerprint)
+        return _submitted(await self._library.call("wait", *_submit_keys(shard, submission), args=args))
+
+    async def submit(
+        self, submission: Submission, *, queue_bound: int, grant_until: float = 0.0, follower: AccessId | None = None
+    ) -> Submitted:
+        """Store and enqueue a request. ``grant_until`` is Unix seconds of the Redis clock; 0 needs no grant."""
+        request = submission.request
+        args = (*_stored(submission), submission.fingerprint, queue_bound, int(grant_until * 1000), request.question, follower or "")
+        return _submitted(await self._library.call("submit", *_submit_keys(shard_of(request.id), submission), args=args))
+
+    async def take(
+        self,
+        shard: Shard,
+        model: str,
+        worker: WorkerId,
+        call_id: str,
+        *,
+        slots: int,
+        lease: timedelta,
+        classes: Sequence[ServiceClass],
+    ) -> list[Grant]:
+        """Make up to ``slots`` requests this worker's own; the same ``call_id`` again gives the same grants."""
+        generations = [new_generation() for _ in range(slots)]
+        args = (model, worker, call_id, _ms(lease), DEATHS_ALLOWED, LOSSES_ALLOWED, " ".join(classes))
+        ends = (_CANCELLED, _EXPIRED, _DEAD)
+        rows = await self._library.call("take", keys.shard_prefix(shard), args=(*args, *ends, *generations))
+        return [_grant(row) for row in rows]
+
+    async def append(self, shard: Shard, chunks: Sequence[Chunk], lease: timedelta) -> list[Appended]:
+        """Write replies of up to ``APPEND_AT_MOST`` requests, renewing their leases; one answer per chunk."""
+        args: list[Any] = [_ms(lease)]
+        for chunk in chunks:
+            args.extend(_chunk_args(chunk))
+        return [_appended(row) for row in await self._library.call("append", keys.shard_prefix(shard), args=tuple(args))]
+
+    async def renew(self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]], lease: timedelta) -> list[Appended]:
+        """Keep the leases of requests that have nothing to say yet."""
+        args = (_ms(lease), *(part for pair in owned for part in pair))
+        return [_appended(row) for row in await self._library.call("renew", keys.shard_prefix(shard), args=args)]
+
+    async def release(self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]]) -> int:
+        """Give requests back so that another worker goes on at once; no death is counted."""
+        args = tuple(part for pair in owned for part in pair)
+        return await self._library.call("release", keys.shard_prefix(shard), args=args)
+
+    async def attach(self, request_id: RequestId, access: AccessId) -> tuple[State, int] | None:
+        """Have new replies of a request sent to this access's mailbox; its state and tail, ``None`` if unknown."""
+        row = await self._library.call("attach", _prefix(request_id), args=(request_id, access))
+        return (row[0].decode(), int(row[1])) if row else None
+
+    async def detach(self, request_id: RequestId, access: AccessId) -> int:
+        """Stop that; how many followers remain."""
+        return await self._library.call("detach", _prefix(request_id), args=(request_id, access))
+
+    async def cancel(self, request_id: RequestId) -> State | None:
+        """End a request that waits, tell the worker of one that runs. The state before; ``None`` if unknown."""
+        row = await self._library.call("cancel", _prefix(request_id), args=(request_id, _CANCELLED))
+        return row[0].decode() if row else None
+
+    async def fail(self, request_id: RequestId, failure: Failure) -> None:
+        """End a request that is still ``waiting`` and will not be submitted."""
+        args = (request_id, encode_reply(Failed(failure=failure)))
+        await self._library.call("fail", _prefix(request_id), args=args)
+
+    async def sweep(self, shard: Shard, at_most: int = 100) -> int:
+        """End what is past its deadline; how many requests were looked at."""
+        return await self._library.call("sweep", keys.shard_prefix(shard), args=(_EXPIRED, at_most))
+
+
+def _prefix(request_id: RequestId) -> str:
+    return keys.shard_prefix(shard_of(request_id))
+
+
+def _ms(duration: timedelta) -> int:
+    return int(duration.total_seconds() * 1000)
+
+
+def _submit_keys(shard: Shard, submission: Submission) -> tuple[str, ...]:
+    prefix = keys.shard_prefix(shard)
+    if not submission.idempotency_key:
+        return (prefix,)
+    return prefix, keys.idempotency(shard, submission.request.tenant, submission.idempotency_key)
+
+
+def _stored(submission: Submission) -> tuple[Any, ...]:
+    request = submission.request
+    return (
+        request.id,
+        request.model,
+        request.service_class,
+        request.tenant,
+        request.session or "",
+        request.encode(),
+        int(request.deadline_seconds * 1000),
+        int(submission.retention.total_seconds()),
+    )
+
+
+def _submitted(row: list[bytes]) -> Submitted:
+    outcome, *rest = (part.decode() for part in row)
+    match outcome:
+        case "EXISTING":
+            return Submitted("existing", other=RequestId(rest[0]))
+        case "BUSY":
+            return Submitted("busy", other=RequestId(rest[0]))
+        case "ENDED":
+            return Submitted("ended", state=next(state for state in TERMINAL if state == rest[0]))
+        case "OK" | "CONFLICT" | "FULL" | "LATE":
+            return Submitted(outcome.lower())  # type: ignore[arg-type]  # the case lists exactly the literals
+    raise ValueError(f"submit answered {outcome}")
+
+
+def _grant(row: list[Any]) -> Grant:
+    _id, generation, body, tail, remaining_ms, deaths, _class = row
+    return Grant(
+        generation=Generation(generation.decode()),
+        request=InferenceRequest.decode(body),
+        tail=int(tail),
+        remaining=timedelta(milliseconds=int(remaining_ms)),
+        deaths=int(deaths),
+    )
+
+
+def _chunk_args(chunk: Chunk) -> list[Any]:
+    args: list[Any] = [chunk.id, chunk.generation, chunk.first, len(chunk.replies), "1" if chunk.ending else "0"]
+    for reply in chunk.replies:
+        args += (LETTERS[type(reply)], encode_reply(reply))
+    if chunk.ending is not None:
+        assert is_terminal(chunk.replies[-1]), "an ending goes with a terminal reply"
+        args += (chunk.ending.state, chunk.ending.usage.encode(), chunk.ending.text)
+    return args
+
+
+def _appended(row: list[Any]) -> Appended:
+    status, tail, cancel = row
+    return Appended(status=status.decode().lower(), tail=int(tail), cancel=cancel.decode())

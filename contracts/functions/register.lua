@@ -1,0 +1,24 @@
+-- Functions are global to a server, so each carries its library's version in its name.
+
+local allow_oom = { 'allow-oom' }
+
+local function register(name, callback, flags)
+    redis.register_function { function_name = name .. '_' .. VERSION, callback = callback, flags = flags or {} }
+end
+
+register('wait', wait)
+register('submit', submit)
+register('take', take)
+register('append', append, allow_oom)
+register('renew', renew, allow_oom)
+register('release', release, allow_oom)
+register('attach', attach, allow_oom)
+register('detach', detach, allow_oom)
+register('cancel', cancel, allow_oom)
+register('fail', fail, allow_oom)
+register('sweep', sweep, allow_oom)
+-- Out of memory, the gate goes on: submit is what refuses new work.
+register('gate_takeover', takeover, allow_oom)
+register('gate_keep', keep, allow_oom)
+register('gate_resign', resign, allow_oom)
+register('gate_commit', commit, allow_oom)

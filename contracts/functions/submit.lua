@@ -1,0 +1,87 @@
+-- wait and submit: how a request comes to be.
+
+-- What both store. ARGV: id, model, class, tenant, session ('' = none), body, deadline in ms from now, retention in s.
+local function store(p, state, args)
+    local id, model, class, tenant, session, body, deadline_ms, retain = unpack(args, 1, 8)
+    local deadline = now_ms() + deadline_ms
+    local fields = { 'state', state, 'model', model, 'class', class, 'tenant', tenant, 'body', body,
+        'deadline', deadline, 'retain', retain, 'deaths', 0 }
+    if session ~= '' then
+        fields[#fields + 1] = 'session'
+        fields[#fields + 1] = session
+    end
+    redis.call('HSET', request_key(p, id), unpack(fields))
+    redis.call('ZADD', deadlines_key(p), deadline, id)
+end
+
+-- nil when `key` is free or ours; else the answer to give. An entry whose request is gone counts as free.
+local function known(key, id, fingerprint)
+    if key == '' then return nil end
+    local record = read(key, 'request', 'fingerprint')
+    if not record.request or record.request == id then return nil end
+    if record.fingerprint ~= fingerprint then return { 'CONFLICT' } end
+    return { 'EXISTING', record.request }
+end
+
+local function remember(key, id, fingerprint, retain)
+    if key == '' then return end
+    redis.call('HSET', key, 'request', id, 'fingerprint', fingerprint)
+    redis.call('EXPIRE', key, 2 * retain)
+end
+
+-- The request that keeps the session busy, unless it has ended and only left its mark behind.
+local function busy_with(p, session, id)
+    if session == '' then return nil end
+    local other = redis.call('HGET', session_key(p, session), 'busy')
+    if not other or other == id then return nil end
+    local state = redis.call('HGET', request_key(p, other), 'state')
+    if not state or ENDED[state] then return nil end
+    return other
+end
+
+-- KEYS: prefix, idempotency key or the prefix again. ARGV: the eight of store, fingerprint ('' = no idempotency key).
+-- Answers OK | EXISTING id | CONFLICT.
+local function wait(keys, args)
+    local p, id, fingerprint = keys[1], args[1], args[9]
+    local idempotency = fingerprint ~= '' and keys[2] or ''
+    local answer = known(idempotency, id, fingerprint)
+    if answer then return answer end
+    if redis.call('EXISTS', request_key(p, id)) == 0 then store(p, 'waiting', args) end
+    remember(idempotency, id, fingerprint, args[8])
+    return { 'OK' }
+end
+
+-- ARGV: as wait, then queue bound, grant end in ms (0 = no grant needed), question for the session ('' = none), first
+-- follower ('' = none). Answers OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state.
+--
+-- The order heals: state, then entry, then session. Torn after the state, the request has no entry and its deadline
+-- ends it; torn after the entry, it runs and its end writes the turn.
+local function submit(keys, args)
+    local p, id, model, class, session, fingerprint = keys[1], args[1], args[2], args[3], args[5], args[9]
+    local bound, grant_until, question, follower = tonumber(args[10]), tonumber(args[11]), args[12], args[13]
+    local idempotency = fingerprint ~= '' and keys[2] or ''
+    local answer = known(idempotency, id, fingerprint)
+    if answer then return answer end
+    local before = redis.call('HMGET', request_key(p, id), 'state', 'entry')
+    if before[1] and ENDED[before[1]] then return { 'ENDED', before[1] } end
+    if before[2] then return { 'OK' } end
+    local queue = requests_key(p, model, class)
+    if redis.call('XLEN', queue) >= bound then return { 'FULL' } end
+    if grant_until > 0 and now_ms() > grant_until then return { 'LATE' } end
+    local other = busy_with(p, session, id)
+    if other then return { 'BUSY', other } end
+
+    store(p, 'queued', args)
+    if follower ~= '' then redis.call('HSET', request_key(p, id), 'followers', follower) end
+    local entry = redis.call('XADD', queue, '*', 'id', id)
+    redis.call('HSET', request_key(p, id), 'entry', entry)
+    if session ~= '' then
+        redis.call('HSET', session_key(p, session), 'busy', id)
+        redis.call('XADD', turns_key(p, session), 'MAXLEN', '~', TURNS_LENGTH, '*',
+            'type', 'turn.started', 'request', id, 'text', question)
+        redis.call('EXPIRE', turns_key(p, session), TURNS_SECONDS)
+    end
+    remember(idempotency, id, fingerprint, args[8])
+    ring(p, model)
+    return { 'OK' }
+end

@@ -1,0 +1,184 @@
+"""The data model: every Redis key is a function here, and no other module spells a key.
+
+All keys of one request and its session carry one hash tag, ``{s0}``, so they live in one cluster slot and every
+function of the library touches one slot. What belongs to no request (API keys, fleet, admission) has tags of its own.
+Each docstring says *type; what it holds; who writes it; when it ends*. ``docs/keys.md`` is generated from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from contracts.ids import AccessId, RequestId, SessionId, Shard, TenantId, WorkerId, shard_of
+from contracts.messages import ServiceClass
+
+PREFIX = "penstock:"
+
+
+def shard_prefix(shard: Shard) -> str:
+    """not a key; the start of every key of a shard, from which the function library builds the keys it finds; –; –"""
+    return f"{PREFIX}{{s{shard}}}:"
+
+
+def request(request_id: RequestId) -> str:
+    """hash; state, body, generation, owner, entry, deaths, cancel flag, deadline, followers; functions; none before the end, then 2R"""
+    return f"{shard_prefix(shard_of(request_id))}request:{request_id}"
+
+
+def replies(request_id: RequestId) -> str:
+    """stream; the log, ids ``<seq>-0``, one field ``<generation>:<type>``; append; R after the end (1 h, 30 d if stored)"""
+    return f"{shard_prefix(shard_of(request_id))}replies:{request_id}"
+
+
+def requests(shard: Shard, model: str, service_class: ServiceClass) -> str:
+    """stream + group ``workers``; waiting work: request id; submit; entries leave when their request ends"""
+    return f"{shard_prefix(shard)}requests:{model}:{service_class}"
+
+
+def leases(shard: Shard, model: str) -> str:
+    """zset; running request → end of its lease, ms; take, append, renew; members leave at the end"""
+    return f"{shard_prefix(shard)}leases:{model}"
+
+
+def bell(shard: Shard, model: str) -> str:
+    """list; wakes idle workers; submit, release; a take that finds nothing deletes it"""
+    return f"{shard_prefix(shard)}bell:{model}"
+
+
+def deadlines(shard: Shard) -> str:
+    """zset; unended request → its deadline, ms; wait, submit; members leave at the end"""
+    return f"{shard_prefix(shard)}deadlines"
+
+
+def grants(shard: Shard, worker: WorkerId) -> str:
+    """hash; the last take of one worker, so that a repeated call returns the same grants; take; 60 s"""
+    return f"{shard_prefix(shard)}grants:{worker}"
+
+
+def mailbox(shard: Shard, access: AccessId) -> str:
+    """stream, capped; new replies for one access process; append; 30 s, renewed by its owner every 5 s"""
+    return f"{shard_prefix(shard)}mailbox:{access}"
+
+
+def usage(shard: Shard) -> str:
+    """stream + group ``limiter``; what each ended request used; terminal append; entries leave when settled"""
+    return f"{shard_prefix(shard)}usage"
+
+
+def idempotency(shard: Shard, tenant: TenantId, key: str) -> str:
+    """hash; request id and body fingerprint under a client's idempotency key; submit; 2R"""
+    return f"{shard_prefix(shard)}idempotency:{hashed(tenant, key)}"
+
+
+def deadletters(shard: Shard) -> str:
+    """stream; requests given up: id, why, deaths; take; by hand"""
+    return f"{shard_prefix(shard)}deadletters"
+
+
+def session(session_id: SessionId) -> str:
+    """hash; owner, title, model, created, busy request; memory, submit, terminal append; with its turns"""
+    return f"{shard_prefix(shard_of(session_id))}session:{session_id}"
+
+
+def turns(session_id: SessionId) -> str:
+    """stream, capped; turn.started, turn.finished, push; submit, terminal append, memory; by age (30 d)"""
+    return f"{shard_prefix(shard_of(session_id))}turns:{session_id}"
+
+
+def sessions(shard: Shard, tenant: TenantId, user: str) -> str:
+    """zset; a user's sessions by last use; memory; with its last session"""
+    return f"{shard_prefix(shard)}sessions:{hashed(tenant, user)}"
+
+
+def profile(tenant: TenantId, user: str) -> str:
+    """hash; typed facts about one end user; memory; by hand"""
+    return f"{PREFIX}profile:{hashed(tenant, user)}"
+
+
+def stored_file(tenant: TenantId, file_id: str) -> str:
+    """hash; an uploaded file: name, purpose, bytes; access; 30 d"""
+    return f"{PREFIX}file:{hashed(tenant, file_id)}"
+
+
+def api_key(prefix: str) -> str:
+    """hash; digest, tenant, user, scopes, expiry of one API key; access; at its expiry"""
+    return f"{PREFIX}apikey:{prefix}"
+
+
+def api_keys() -> str:
+    """set; the prefixes of all API keys, for listing; access; by hand"""
+    return f"{PREFIX}apikeys"
+
+
+def tokenizer(sha256: str) -> str:
+    """string; a served model's tokenizer.json, so access counts tokens without torch; workers; 24 h, renewed by heartbeats"""
+    return f"{PREFIX}tokenizer:{sha256}"
+
+
+def fleet() -> str:
+    """hash; worker → its last heartbeat; workers; members leave on drain or when the limiter finds them stale"""
+    return f"{PREFIX}fleet"
+
+
+def gate_prefix() -> str:
+    """not a key; the start of every key of the gate, from which its functions build the keys they write; –; –"""
+    return f"{PREFIX}{{gate}}:"
+
+
+def active_limiter() -> str:
+    """string; who decides, as ``<epoch>:<limiter>``; the active limiter; 1.5 s, renewed"""
+    return f"{gate_prefix()}active"
+
+
+def limiter_epoch() -> str:
+    """string; counter of takeovers; a limiter that becomes active; never"""
+    return f"{gate_prefix()}epoch"
+
+
+def verdict(request_id: RequestId) -> str:
+    """hash; the latest verdict on one request, and its decision; the active limiter; 10 min, renewed while it waits"""
+    return f"{gate_prefix()}verdict:{request_id}"
+
+
+def ledger(tenant: TenantId) -> str:
+    """hash; a tenant's sums (granted = settled + reserved + refunded, requests) and the levels of its buckets; the active limiter; by hand"""
+    return f"{gate_prefix()}ledger:{tenant}"
+
+
+def reservations() -> str:
+    """hash; granted request → ``<tokens>:<grant end, ms>:<tenant>:<model>``; the active limiter; fields leave when settled"""
+    return f"{gate_prefix()}reservations"
+
+
+def limits(tenant: TenantId) -> str:
+    """hash; the limits set for a tenant; access (admin), read by the limiter; by hand"""
+    return f"{gate_prefix()}limits:{tenant}"
+
+
+def gate_status() -> str:
+    """hash; model → ModelStatus (waiting, outstanding, slots), the number to scale on; the active limiter; 10 s"""
+    return f"{gate_prefix()}status"
+
+
+def asks_channel() -> str:
+    """channel; Asks: what the access processes ask and withdraw, a loop tick's at a time; access; –"""
+    return f"{PREFIX}asks"
+
+
+def verdicts_channel(access: AccessId) -> str:
+    """channel; lists of Verdict for one access process; the active limiter; –"""
+    return f"{PREFIX}verdicts:{access}"
+
+
+def library_name(sha256: str) -> str:
+    """function library; named by its own source, so two releases never overwrite one another; connection; by hand"""
+    return f"penstock_{sha256[:12]}"
+
+
+def hashed(*parts: str) -> str:
+    """A key segment from user-supplied strings, which never stand in a key as they are."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+    return digest.hexdigest()[:32]
