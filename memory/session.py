@@ -1,0 +1,125 @@
+"""Sessions (OpenAI: conversations): a hash that says whose it is, beside the stream of its turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from contracts import keys
+from contracts.errors import NotFound
+from contracts.ids import BadId, SessionId, Shard, TenantId, new_session_id, shard_of
+
+RETENTION = timedelta(days=30)
+MAX_METADATA = 16
+MAX_METADATA_CHARACTERS = 512
+
+
+@dataclass(frozen=True)
+class Session:
+    """One conversation. ``created_at`` is Unix seconds; ``metadata`` is what its owner attached."""
+
+    id: SessionId
+    tenant: TenantId
+    user: str
+    title: str = ""
+    created_at: float = 0.0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sessions:
+    """The sessions of all tenants; every read checks the tenant and answers ``NotFound`` for another's."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+
+    async def create(
+        self, shard: Shard, tenant: TenantId, user: str, *, title: str = "", metadata: Mapping[str, str] | None = None
+    ) -> Session:
+        """A new, empty session, listed under its user."""
+        session = Session(new_session_id(shard), tenant, user, title, time.time(), metadata or {})
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.session(session.id), mapping=_fields(session))
+            pipe.expire(keys.session(session.id), RETENTION)
+            pipe.zadd(keys.sessions(shard, tenant, user), {session.id: session.created_at})
+            pipe.expire(keys.sessions(shard, tenant, user), RETENTION)
+            await pipe.execute()
+        return session
+
+    async def get(self, tenant: TenantId, session_id: str) -> Session:
+        """Read one session and renew its life.
+
+        Raises:
+            NotFound: there is none, or it belongs to another tenant.
+        """
+        try:
+            shard_of(session_id)
+        except BadId as error:
+            raise _unknown(session_id) from error
+        found = SessionId(session_id)
+        stored = await self._redis.hgetall(keys.session(found))
+        if stored.get(b"tenant", b"").decode() != tenant:
+            raise _unknown(session_id)
+        await self._redis.expire(keys.session(found), RETENTION)
+        return _session(found, stored)
+
+    async def list(self, shard: Shard, tenant: TenantId, user: str, limit: int = 20) -> list[Session]:
+        """A user's newest sessions on one shard."""
+        newest = await self._redis.zrange(keys.sessions(shard, tenant, user), 0, limit - 1, desc=True)
+        ids = [SessionId(raw.decode()) for raw in newest]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for session_id in ids:
+                pipe.hgetall(keys.session(session_id))
+            rows: list[dict[bytes, bytes]] = await pipe.execute()
+        return [_session(session_id, row) for session_id, row in zip(ids, rows, strict=True) if row]
+
+    async def update(self, session: Session, *, title: str | None, metadata: Mapping[str, str] | None) -> Session:
+        """Rename, or replace the metadata; ``None`` leaves as it is."""
+        changed = Session(
+            session.id,
+            session.tenant,
+            session.user,
+            session.title if title is None else title,
+            session.created_at,
+            session.metadata if metadata is None else metadata,
+        )
+        await self._redis.hset(keys.session(session.id), mapping=_fields(changed))
+        return changed
+
+    async def delete(self, session: Session) -> None:
+        """Remove a session and its turns. A request still running in it ends without writing its turn."""
+        shard = shard_of(session.id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.session(session.id), keys.turns(session.id))
+            pipe.zrem(keys.sessions(shard, session.tenant, session.user), session.id)
+            await pipe.execute()
+
+
+def _unknown(session_id: str) -> NotFound:
+    return NotFound(f"No conversation with id '{session_id}'.", code="conversation_not_found", param="conversation")
+
+
+def _fields(session: Session) -> dict[Any, Any]:
+    return {
+        "tenant": session.tenant,
+        "user": session.user,
+        "title": session.title,
+        "created_at": session.created_at,
+        "metadata": msgspec.json.encode(dict(session.metadata)),
+    }
+
+
+def _session(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Session:
+    return Session(
+        id=session_id,
+        tenant=TenantId(stored[b"tenant"].decode()),
+        user=stored.get(b"user", b"").decode(),
+        title=stored.get(b"title", b"").decode(),
+        created_at=float(stored.get(b"created_at", b"0")),
+        metadata=msgspec.json.decode(stored.get(b"metadata", b"{}"), type=dict[str, str]),
+    )
