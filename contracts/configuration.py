@@ -9,15 +9,28 @@ from __future__ import annotations
 
 import difflib
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import InitSettingsSource
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+def _seconds(value: Any) -> Any:
+    """A plain number, also as text from the environment, is seconds; pydantic itself reads ISO 8601 (``PT1M``)."""
+    try:
+        return timedelta(seconds=float(value))
+    except (TypeError, ValueError):
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A setting that is a time span: seconds (``0.3``) or ISO 8601 (``PT0.3S``)."""
 
 
 class BadSettings(Exception):
@@ -38,7 +51,11 @@ class ServiceSettings(BaseSettings):
         description="Where all services meet.",
     )
     shards: int = Field(
-        1, ge=1, le=1000, validation_alias=AliasChoices("shards", "PENSTOCK_SHARDS"), description="Shards of the key space."
+        1,
+        ge=1,
+        le=1000,
+        validation_alias=AliasChoices("shards", "PENSTOCK_SHARDS"),
+        description="Shards of the key space.",
     )
 
     @classmethod
@@ -47,8 +64,8 @@ class ServiceSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (not used: settings come from where they are said)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (likewise)
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, InitSettingsSource(settings_cls, _file_section(cls.section))
 

@@ -3,15 +3,19 @@
 ``commands`` is for calls that answer at once; ``blocking`` for reads that wait. They differ because of a trap: with
 redis-py's default socket timeout of 5 s and ten automatic retries, a blocking read longer than 5 s is retried for ever
 and never returns. Both need the ``hiredis`` parser: with the pure-Python one, replies have reached the wrong caller.
+
+redis-py types each answer for all its settings at once. With ours, texts are always ``bytes`` and streams are lists of
+(id, fields): whoever reads an answer takes it as ``Any`` and names its type at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
-import hiredis  # noqa: F401  (not used by name: its presence is what makes redis-py safe, see above)
-from redis.asyncio import BlockingConnectionPool, Redis
+import hiredis  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its presence makes redis-py safe, see above)
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -66,9 +70,30 @@ async def verify(redis: Redis) -> dict[str, Any]:
     return info
 
 
+class _Connection(Connection):
+    """Lets a cancellation through that arrives while a command is being sent.
+
+    redis-py sends under ``asyncio.wait_for``, which on Python 3.11 returns the result and drops the cancellation when
+    both come in one turn of the loop: in practice nearly always. The task would then never end.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)
+        if task and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # its reply is nobody's
+            raise asyncio.CancelledError
+
+
+class _SecureConnection(_Connection, SSLConnection):
+    """The same over TLS."""
+
+
 def _client(url: str, **settings: Any) -> Redis:
     # Blocking: more calls than connections wait their turn instead of failing.
     pool = BlockingConnectionPool.from_url(
         url, protocol=3, legacy_responses=False, socket_connect_timeout=2.0, timeout=None, **settings
     )
-    return Redis(connection_pool=pool)
+    pool.connection_class = _SecureConnection if url.startswith("rediss") else _Connection
+    return Redis.from_pool(pool)

@@ -100,6 +100,11 @@ def stored_file(tenant: TenantId, file_id: str) -> str:
     return f"{PREFIX}file:{hashed(tenant, file_id)}"
 
 
+def stored_files(tenant: TenantId) -> str:
+    """zset; the ids of a tenant's uploaded files by time; access; 30 d after the last"""
+    return f"{PREFIX}files:{hashed(tenant)}"
+
+
 def api_key(prefix: str) -> str:
     """hash; digest, tenant, user, scopes, expiry of one API key; access; at its expiry"""
     return f"{PREFIX}apikey:{prefix}"

@@ -1,4 +1,4 @@
-"""Structured logs: one canonical line per request per process, a sentence for people and a stable ``event`` for programs.
+"""Structured logs: one canonical line per request per process, with a sentence for people and a stable ``event``.
 
 Only the fields named here are printed. That is what keeps prompts, keys and answers out of the logs: a field nobody
 listed is dropped, whoever passes it.
@@ -14,11 +14,14 @@ from typing import Any
 import structlog
 
 FIELDS = frozenset(
-    "event level timestamp sentence service process request model service_class tenant session state outcome status "
-    "seconds queue_seconds first_token_seconds tokens prompt_tokens completion_tokens cached_tokens replies deaths "
-    "generation continued_from decision position waited_seconds granted_tokens passages retrieval_skipped retrieval_seconds history_messages "
-    "reason code error exception path method port url address worker shard slots count child pid attempt version engine "
-    "collection entries access epoch steps prompt_messages stored background streamed".split()
+    """
+    access address attempt background cached_tokens child code collection completion_tokens continued_from count
+    deaths decision engine entries epoch error event exception first_token_seconds generation granted_tokens
+    history_messages level method model outcome passages path pid port position process prompt_messages
+    prompt_tokens queue_seconds reason replies request retrieval_seconds retrieval_skipped seconds sentence service
+    service_class session shard slots state status steps stored streamed tenant timestamp tokens url version
+    waited_seconds worker
+    """.split()  # noqa: SIM905  (a list of words reads best as words)
 )
 
 
@@ -34,15 +37,16 @@ def configure(service: str, process: str) -> None:
         else structlog.processors.JSONRenderer()
     )
     level = logging.getLevelNamesMapping().get(os.environ.get("LOG_LEVEL", "info").upper(), logging.INFO)
+    steps: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _sentence_of_exception,
+        _allowed_only,
+        renderer,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _sentence_of_exception,
-            _allowed_only,
-            renderer,
-        ],
+        processors=steps,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

@@ -2,7 +2,8 @@
 
 Every message is a msgpack map, so that a field can be added without breaking a reader of yesterday: unknown fields are
 ignored, missing ones take their default, and ``version`` changes only when an old reader would misunderstand. Replies,
-written once per engine step, are msgpack arrays (a third of the bytes), and grow only at their ends. The files in ``tests/contract/golden`` hold one encoded example of each; a change there is a change of the contract.
+written once per engine step, are msgpack arrays (a third of the bytes), and grow only at their ends. The files in
+``tests/contract/golden`` hold one encoded example of each message; a change there is a change of the contract.
 """
 
 from __future__ import annotations
@@ -227,7 +228,8 @@ class Verdict(Message, frozen=True):
     """The limiter's decision, or its latest word to a caller who waits.
 
     ``granted`` holds until ``grant_until`` (Unix seconds of the Redis clock). ``queued`` carries ``position`` (1 is
-    next), ``tokens_ahead`` and ``eta_seconds``; ``number`` counts the updates of one wait. ``refused`` carries ``reason`` and ``retry_after_seconds``.
+    next), ``tokens_ahead`` and ``eta_seconds``; ``number`` counts the updates of one wait.
+    ``refused`` carries ``reason`` and ``retry_after_seconds``.
     ``limits`` feeds the ``x-ratelimit-*`` headers.
     """
 

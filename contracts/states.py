@@ -1,4 +1,4 @@
-"""The life of one request, as a table. The docs' diagram is drawn from it and the function library is checked against it.
+"""The life of one request, as a table. The docs' diagram is drawn from it; the function library is checked against it.
 
 ``waiting`` is admission, ``queued`` the stream, ``running`` a worker. Every state on the last line is terminal: it is
 written once, together with exactly one terminal reply.

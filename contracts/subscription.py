@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -45,7 +45,7 @@ class Subscription:
                 await pubsub.subscribe(self._channel)
                 await self._listen(pubsub)
             except REDIS_UNAVAILABLE:
-                await asyncio.sleep(random.uniform(0.05, 0.2))
+                await asyncio.sleep(random.uniform(0.05, 0.2))  # noqa: S311  (jitter)
             finally:
                 self._listening.clear()
                 await pubsub.aclose()
@@ -64,4 +64,4 @@ class Subscription:
             if message["type"] == "subscribe":
                 self._listening.set()
             elif message["type"] == "message":
-                self._hear(message["data"])
+                self._hear(cast(bytes, message["data"]))

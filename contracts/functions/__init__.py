@@ -7,4 +7,16 @@ from contracts.functions.gate import Deposed, GateBook, Tenure
 from contracts.functions.library import Library
 from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Protocol, Submission, Submitted
 
-__all__ = ["Appended", "Chunk", "Deposed", "Ending", "GateBook", "Grant", "Library", "Protocol", "Submission", "Submitted", "Tenure"]
+__all__ = [
+    "Appended",
+    "Chunk",
+    "Deposed",
+    "Ending",
+    "GateBook",
+    "Grant",
+    "Library",
+    "Protocol",
+    "Submission",
+    "Submitted",
+    "Tenure",
+]

@@ -47,7 +47,9 @@ class Library:
         except ResponseError as error:
             if "already exists" in str(error):
                 return
-            raise DependencyDown(f"Redis refused our function library ({error}); Redis 7.0 or Valkey is needed") from error
+            raise DependencyDown(
+                f"Redis refused our function library ({error}); Redis 7.0 or Valkey is needed"
+            ) from error
 
     async def call(self, name: str, *redis_keys: str, args: tuple[Any, ...] = ()) -> Any:
         """Run one function; ``redis_keys`` all carry one hash tag."""

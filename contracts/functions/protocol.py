@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from contracts import keys
 from contracts.functions.library import Library
@@ -28,9 +28,8 @@ from contracts.messages import (
     Started,
     Usage,
     encode_reply,
-    is_terminal,
 )
-from contracts.states import TERMINAL, State
+from contracts.states import State
 
 LETTERS: dict[type, str] = {
     Started: "s",
@@ -54,9 +53,13 @@ _DEAD = encode_reply(
 )
 
 
+Outcome = Literal["ok", "existing", "conflict", "full", "busy", "late", "ended"]
+NONE = RequestId("")
+
+
 @dataclass(frozen=True)
 class Submission:
-    """How to store a request. ``retention`` counts from its end; ``fingerprint`` is that of the client's body."""
+    """How to store a request. ``retention`` counts from its end; ``fingerprint`` is of the client's body."""
 
     request: InferenceRequest
     retention: timedelta
@@ -68,14 +71,14 @@ class Submission:
 class Submitted:
     """``existing`` and ``busy`` name another request in ``other``; ``ended`` names a state in ``state``."""
 
-    outcome: Literal["ok", "existing", "conflict", "full", "busy", "late", "ended"]
-    other: RequestId | None = None
+    outcome: Outcome
+    other: RequestId = NONE
     state: State | None = None
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A request taken by a worker. ``tail`` > 0: go on behind that many replies. ``remaining`` is until the deadline."""
+    """A request taken by a worker. ``tail`` > 0: go on behind that many replies. ``remaining``: until the deadline."""
 
     generation: Generation
     request: InferenceRequest
@@ -99,7 +102,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive replies of one request; the number of ``replies[0]`` is ``first``."""
+    """Consecutive replies of one request; the number of ``replies[0]`` is ``first``.
+
+    ``ending`` goes with a terminal reply at the end of ``replies``, and only with one.
+    """
 
     id: RequestId
     generation: Generation
@@ -134,8 +140,17 @@ class Protocol:
     ) -> Submitted:
         """Store and enqueue a request. ``grant_until`` is Unix seconds of the Redis clock; 0 needs no grant."""
         request = submission.request
-        args = (*_stored(submission), submission.fingerprint, queue_bound, int(grant_until * 1000), request.question, follower or "")
-        return _submitted(await self._library.call("submit", *_submit_keys(shard_of(request.id), submission), args=args))
+        args = (
+            *_stored(submission),
+            submission.fingerprint,
+            queue_bound,
+            int(grant_until * 1000),
+            request.question,
+            follower or "",
+        )
+        return _submitted(
+            await self._library.call("submit", *_submit_keys(shard_of(request.id), submission), args=args)
+        )
 
     async def take(
         self,
@@ -160,9 +175,13 @@ class Protocol:
         args: list[Any] = [_ms(lease)]
         for chunk in chunks:
             args.extend(_chunk_args(chunk))
-        return [_appended(row) for row in await self._library.call("append", keys.shard_prefix(shard), args=tuple(args))]
+        return [
+            _appended(row) for row in await self._library.call("append", keys.shard_prefix(shard), args=tuple(args))
+        ]
 
-    async def renew(self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]], lease: timedelta) -> list[Appended]:
+    async def renew(
+        self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]], lease: timedelta
+    ) -> list[Appended]:
         """Keep the leases of requests that have nothing to say yet."""
         args = (_ms(lease), *(part for pair in owned for part in pair))
         return [_appended(row) for row in await self._library.call("renew", keys.shard_prefix(shard), args=args)]
@@ -226,17 +245,11 @@ def _stored(submission: Submission) -> tuple[Any, ...]:
 
 
 def _submitted(row: list[bytes]) -> Submitted:
-    outcome, *rest = (part.decode() for part in row)
-    match outcome:
-        case "EXISTING":
-            return Submitted("existing", other=RequestId(rest[0]))
-        case "BUSY":
-            return Submitted("busy", other=RequestId(rest[0]))
-        case "ENDED":
-            return Submitted("ended", state=next(state for state in TERMINAL if state == rest[0]))
-        case "OK" | "CONFLICT" | "FULL" | "LATE":
-            return Submitted(outcome.lower())  # type: ignore[arg-type]  # the case lists exactly the literals
-    raise ValueError(f"submit answered {outcome}")
+    answer, *rest = (part.decode() for part in row)
+    outcome = cast(Outcome, answer.lower())
+    if outcome == "ended":
+        return Submitted(outcome, state=cast(State, rest[0]))
+    return Submitted(outcome, other=RequestId(rest[0]) if rest else NONE)
 
 
 def _grant(row: list[Any]) -> Grant:
@@ -255,7 +268,6 @@ def _chunk_args(chunk: Chunk) -> list[Any]:
     for reply in chunk.replies:
         args += (LETTERS[type(reply)], encode_reply(reply))
     if chunk.ending is not None:
-        assert is_terminal(chunk.replies[-1]), "an ending goes with a terminal reply"
         args += (chunk.ending.state, chunk.ending.usage.encode(), chunk.ending.text)
     return args
 
