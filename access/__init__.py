@@ -1,0 +1,1 @@
+"""The stateless HTTP face: keys, OpenAI routes, prompt, submission, following, SSE."""

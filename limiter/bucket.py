@@ -1,0 +1,62 @@
+"""A token bucket in exact arithmetic. Pure: time is a parameter, in whole milliseconds.
+
+The level is counted in grains, 60,000 to a token, so that a limit per minute refills a whole number of grains in each
+millisecond: no rounding, and callers who race for the last tokens get exactly what is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+GRAINS = 60_000
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Refills at ``per_minute`` up to one minute's worth. In debt (below zero) when more was used than was reserved."""
+
+    per_minute: int
+    grains: int
+    at_ms: int
+
+    @classmethod
+    def full(cls, per_minute: int, now_ms: int) -> Bucket:
+        return cls(per_minute, per_minute * GRAINS, now_ms)
+
+    @property
+    def tokens(self) -> int:
+        """Whole tokens in it; negative in debt."""
+        return self.grains // GRAINS
+
+    def at(self, now_ms: int) -> Bucket:
+        """The bucket at ``now_ms``. A clock that went back refills nothing."""
+        elapsed = max(0, now_ms - self.at_ms)
+        return replace(self, grains=min(self._brim, self.grains + elapsed * self.per_minute), at_ms=now_ms)
+
+    def holds(self, tokens: int) -> bool:
+        return self.grains >= tokens * GRAINS
+
+    def take(self, tokens: int) -> Bucket:
+        return replace(self, grains=self.grains - tokens * GRAINS)
+
+    def give_back(self, tokens: int) -> Bucket:
+        return replace(self, grains=min(self._brim, self.grains + tokens * GRAINS))
+
+    def resized(self, per_minute: int) -> Bucket:
+        """The bucket under another limit: what was used stays used."""
+        return replace(self, per_minute=per_minute, grains=self.grains + (per_minute - self.per_minute) * GRAINS)
+
+    def seconds_until(self, tokens: int) -> float:
+        """Until it holds ``tokens`` if nobody takes any; infinite for more than it can ever hold."""
+        if tokens > self.per_minute:
+            return float("inf")
+        missing = max(0, tokens * GRAINS - self.grains)
+        return -(-missing // self.per_minute) / 1000
+
+    @property
+    def seconds_until_full(self) -> float:
+        return self.seconds_until(self.per_minute)
+
+    @property
+    def _brim(self) -> int:
+        return self.per_minute * GRAINS

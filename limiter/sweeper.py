@@ -1,0 +1,64 @@
+"""Sweeping: requests past their deadline are ended, grants that nobody used are found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from redis.asyncio import Redis
+
+from contracts import keys
+from contracts.functions import Protocol
+from contracts.ids import RequestId, Shard
+from limiter.gate import Reservation
+
+SWEEP_SECONDS = 1.0
+LOOK_AGAIN_MS = 60_000
+LOOKS_AT_MOST = 1000
+
+Overdue = Callable[[], Sequence[RequestId]]
+
+
+class Sweeper:
+    """Looks after all shards, once a second."""
+
+    def __init__(self, redis: Redis, protocol: Protocol, shards: int):
+        self._redis = redis
+        self._protocol = protocol
+        self._shards = [Shard(number) for number in range(shards)]
+
+    async def run(self, overdue: Overdue, refund: Callable[[Sequence[RequestId]], None]) -> NoReturn:
+        """End what is late; hand to ``refund`` those of the ``overdue`` grants that were never submitted."""
+        while True:
+            for shard in self._shards:
+                await self._protocol.sweep(shard)
+            if granted := overdue():
+                refund(await self.never_submitted(granted))
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def never_submitted(self, granted: Sequence[RequestId]) -> list[RequestId]:
+        """Those without a state, or still stored as waiting: past its grant's end, none of them can be submitted."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for request_id in granted:
+                pipe.hget(keys.request(request_id), "state")
+            states = await pipe.execute()
+        return [request_id for request_id, state in zip(granted, states, strict=True) if state in (None, b"waiting")]
+
+
+class Overdues:
+    """Which grants are past their end by more than ``slack_ms``. One found submitted is looked at again much later."""
+
+    def __init__(self, slack_ms: int):
+        self._slack_ms = slack_ms
+        self._look_at: dict[RequestId, int] = {}
+
+    def among(self, reservations: Mapping[RequestId, Reservation], now_ms: int) -> list[RequestId]:
+        due = [
+            request_id
+            for request_id, held in reservations.items()
+            if self._look_at.get(request_id, held.grant_end_ms + self._slack_ms) <= now_ms
+        ][:LOOKS_AT_MOST]
+        self._look_at = {known: at for known, at in self._look_at.items() if known in reservations}
+        self._look_at.update((request_id, now_ms + LOOK_AGAIN_MS) for request_id in due)
+        return due
