@@ -1,0 +1,163 @@
+"""How good retrieval is, on questions whose answers are known. ``observe`` asks them; the rest is pure.
+
+A question without a key has no answer in the FAQ and must be refused. The same figures are given for either ranker
+alone and for reciprocal rank fusion (Cormack, Clarke, Büttcher, 2009), so that the fusion has to earn its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from contracts.errors import DecodeError
+from contracts.ids import TenantId
+from rag.fusion import Calibration, fuse
+from rag.ingest import entry_id
+from rag.retriever import Retriever
+from rag.store import Hit
+from rag.terms import Language, language
+
+_RRF_K = 60
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A question and the key of the entry that answers it; ``None`` if none does."""
+
+    question: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A question and what each ranker found for it, best first. ``answer`` is the id of the right passage."""
+
+    question: str
+    answer: str | None
+    meaning: tuple[Hit, ...]
+    words: tuple[Hit, ...]
+
+    @property
+    def language(self) -> Language:
+        return language(self.question)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One ranker on one set of questions; every figure is a share, 0 to 1.
+
+    ``auc`` is the chance that an answerable question is surer than one without an answer. ``answered`` counts the
+    answerable questions let through at the threshold, ``refused`` the others kept out, ``precision`` the questions let
+    through whose first passage is the right one; they are known for the fusion alone.
+    """
+
+    hit_at_1: float
+    hit_at_3: float
+    mrr: float
+    auc: float
+    answered: float | None = None
+    refused: float | None = None
+    precision: float | None = None
+
+
+Ranker = Callable[[Observation], tuple[list[str], float]]
+"""From an observation to ids, best first, and how sure the ranker is that any of them answers."""
+
+
+async def observe(
+    retriever: Retriever, tenant: TenantId, collection: str, questions: Iterable[Question]
+) -> list[Observation]:
+    """Ask every question, one after the other."""
+    observations: list[Observation] = []
+    for one in questions:
+        meaning, words = await retriever.hits(tenant, [collection], one.question)
+        answer = None if one.key is None else entry_id(collection, one.key)
+        observations.append(Observation(one.question, answer, tuple(meaning), tuple(words)))
+    return observations
+
+
+def read_questions(content: bytes) -> list[Question]:
+    """Questions from JSON Lines: ``{"question": …, "key": …}``.
+
+    Raises:
+        DecodeError: a line is something else.
+    """
+    try:
+        return [msgspec.json.decode(line, type=Question) for line in content.splitlines() if line.strip()]
+    except msgspec.MsgspecError as error:
+        raise DecodeError(f"not a question: {error}") from error
+
+
+def evaluate(observations: Sequence[Observation], calibration: Calibration) -> dict[str, Score]:
+    """The figures of each ranker by its name: ``dense``, ``bm25``, ``rrf`` and ``fused``."""
+    rankers: dict[str, Ranker] = {"dense": _dense, "bm25": _bm25, "rrf": _rrf, "fused": _fused(calibration)}
+    thresholds = {"fused": calibration.threshold}
+    return {name: _score(rank, observations, thresholds.get(name)) for name, rank in rankers.items()}
+
+
+def area_under_curve(inside: Sequence[float], outside: Sequence[float]) -> float:
+    """The share of pairs in which the member of ``inside`` is larger; ties count half (Mann and Whitney, 1947)."""
+    wins = sum((one > other) + (one == other) / 2 for one in inside for other in outside)
+    return wins / (len(inside) * len(outside) or 1)
+
+
+def halves(observations: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
+    """To fit on, and to report on: every other question, so that both halves know most entries and neither a question
+    of the other."""
+    return list(observations[::2]), list(observations[1::2])
+
+
+def _score(rank: Ranker, observations: Sequence[Observation], threshold: float | None) -> Score:
+    ranked = [(one.answer, *rank(one)) for one in observations]
+    places = [_place(ids, answer) for answer, ids, _ in ranked if answer is not None]
+    inside = [sure for answer, _, sure in ranked if answer is not None]
+    outside = [sure for answer, _, sure in ranked if answer is None]
+    through = [ids[:1] == [answer] for answer, ids, sure in ranked if threshold is not None and sure >= threshold]
+    return Score(
+        hit_at_1=_share(place == 1 for place in places),
+        hit_at_3=_share(place <= 3 for place in places),
+        mrr=_mean(1 / place for place in places),
+        auc=area_under_curve(inside, outside),
+        answered=None if threshold is None else _share(sure >= threshold for sure in inside),
+        refused=None if threshold is None else _share(sure < threshold for sure in outside),
+        precision=None if threshold is None else _share(through),
+    )
+
+
+def _dense(one: Observation) -> tuple[list[str], float]:
+    return [hit.id for hit in one.meaning], one.meaning[0].score if one.meaning else 0.0
+
+
+def _bm25(one: Observation) -> tuple[list[str], float]:
+    return [hit.id for hit in one.words], one.words[0].score if one.words else 0.0
+
+
+def _rrf(one: Observation) -> tuple[list[str], float]:
+    scores: dict[str, float] = {}
+    for hits in (one.meaning, one.words):
+        for place, hit in enumerate(hits, start=1):
+            scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (_RRF_K + place)
+    return sorted(scores, key=lambda id: -scores[id]), max(scores.values(), default=0.0)
+
+
+def _fused(calibration: Calibration) -> Ranker:
+    def rank(one: Observation) -> tuple[list[str], float]:
+        ranking = fuse(one.question, one.meaning, one.words, calibration)
+        return [passage.id for passage in ranking.passages], ranking.answerable
+
+    return rank
+
+
+def _place(ids: Sequence[str], answer: str) -> float:
+    return ids.index(answer) + 1 if answer in ids else math.inf
+
+
+def _share(outcomes: Iterable[bool]) -> float:
+    return _mean(float(outcome) for outcome in outcomes)
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return sum(known) / (len(known) or 1)
