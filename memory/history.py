@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -56,19 +57,23 @@ class History:
 
     async def recent(self, session: SessionId, limit: int = 200) -> list[Turn]:
         """The last turns, oldest first; at most ``limit``."""
-        entries = await self._redis.xrevrange(keys.turns(session), count=2 * limit)
+        entries: Any = await self._redis.xrevrange(keys.turns(session), count=2 * limit)
         return _turns(reversed(entries))[-limit:]
 
-    async def between(self, session: SessionId, since: float = 0.0, until: float | None = None, limit: int = 100) -> list[Turn]:
+    async def between(
+        self, session: SessionId, since: float = 0.0, until: float | None = None, limit: int = 100
+    ) -> list[Turn]:
         """The turns that began from ``since`` to ``until`` (Unix seconds), oldest first; at most ``limit``."""
         end = "+" if until is None else str(int(until * 1000))
-        entries = await self._redis.xrange(keys.turns(session), min=str(int(since * 1000)), max=end, count=2 * limit)
+        entries: Any = await self._redis.xrange(
+            keys.turns(session), min=str(int(since * 1000)), max=end, count=2 * limit
+        )
         return _turns(entries)[:limit]
 
     async def push(self, session: SessionId, text: str, publisher: str) -> Turn:
         """Append another service's message; it becomes part of what the model sees."""
-        fields = {"type": "push", "text": text, "publisher": publisher}
-        entry = await self._redis.xadd(keys.turns(session), fields, maxlen=LENGTH, approximate=True)  # type: ignore[arg-type]
+        fields: dict[Any, Any] = {"type": "push", "text": text, "publisher": publisher}
+        entry: Any = await self._redis.xadd(keys.turns(session), fields, maxlen=LENGTH, approximate=True)
         await self._redis.expire(keys.turns(session), RETENTION)
         return Turn(entry.decode(), None, text, "push")
 
@@ -79,7 +84,9 @@ class History:
             if question is not None:
                 pipe.xadd(keys.turns(session), {"type": "turn.started", "request": "", "text": question})
             if answer is not None:
-                pipe.xadd(keys.turns(session), {"type": "turn.finished", "request": "", "status": "done", "text": answer})
+                pipe.xadd(
+                    keys.turns(session), {"type": "turn.finished", "request": "", "status": "done", "text": answer}
+                )
             pipe.expire(keys.turns(session), RETENTION)
             ids = await pipe.execute()
         return replace(turn, id=ids[0].decode() if isinstance(ids[0], bytes) else turn.id)

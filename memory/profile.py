@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -44,7 +45,7 @@ class Profiles:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.profile(tenant, user))
             if checked:
-                pipe.hset(keys.profile(tenant, user), mapping=dict(checked))
+                pipe.hset(keys.profile(tenant, user), mapping=cast(Any, checked))
             await pipe.execute()
         return checked
 
@@ -78,8 +79,11 @@ def check(facts: Mapping[str, str]) -> dict[str, str]:
     for name, value in facts.items():
         if not _NAME.fullmatch(name):
             raise CallerError(
-                f"'{name[:40]}' cannot name a fact: use lower-case letters, digits and '_', at most 32.", param=f"facts.{name[:40]}"
+                f"'{name[:40]}' cannot name a fact: use lower-case letters, digits and '_', at most 32.",
+                param=f"facts.{name[:40]}",
             )
-        if len(value) > MAX_CHARACTERS or "\n" in value:
-            raise CallerError(f"Fact '{name}' must be one line of at most {MAX_CHARACTERS} characters.", param=f"facts.{name}")
+        if len(value) > MAX_CHARACTERS or value.splitlines() not in ([], [value]):
+            raise CallerError(
+                f"Fact '{name}' must be one line of at most {MAX_CHARACTERS} characters.", param=f"facts.{name}"
+            )
     return {name: facts[name] for name in sorted(facts)}

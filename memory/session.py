@@ -62,7 +62,7 @@ class Sessions:
         except BadId as error:
             raise _unknown(session_id) from error
         found = SessionId(session_id)
-        stored = await self._redis.hgetall(keys.session(found))
+        stored: Any = await self._redis.hgetall(keys.session(found))
         if stored.get(b"tenant", b"").decode() != tenant:
             raise _unknown(session_id)
         await self._redis.expire(keys.session(found), RETENTION)
@@ -70,7 +70,7 @@ class Sessions:
 
     async def list(self, shard: Shard, tenant: TenantId, user: str, limit: int = 20) -> list[Session]:
         """A user's newest sessions on one shard."""
-        newest = await self._redis.zrange(keys.sessions(shard, tenant, user), 0, limit - 1, desc=True)
+        newest: Any = await self._redis.zrange(keys.sessions(shard, tenant, user), 0, limit - 1, desc=True)
         ids = [SessionId(raw.decode()) for raw in newest]
         async with self._redis.pipeline(transaction=False) as pipe:
             for session_id in ids:

@@ -46,7 +46,7 @@ def redis_server(binary: str, folder: Path) -> Iterator[str]:
     """A server of the kind ``penstock up`` embeds; yields its URL."""
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
-    with open(folder / "redis.log", "wb") as log:
+    with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(embedded_redis.command(binary, folder, port), stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(url), "Redis answering")
