@@ -1,0 +1,1 @@
+"""Pulls requests when it has room, runs an engine, writes replies: *take → generate → append → end*."""
