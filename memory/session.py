@@ -65,8 +65,9 @@ class Sessions:
         stored: Any = await self._redis.hgetall(keys.session(found))
         if stored.get(b"tenant", b"").decode() != tenant:
             raise _unknown(session_id)
-        await self._redis.expire(keys.session(found), RETENTION)
-        return _session(found, stored)
+        session = _session(found, stored)
+        await self._renew(session)
+        return session
 
     async def list(self, shard: Shard, tenant: TenantId, user: str, limit: int = 20) -> list[Session]:
         """A user's newest sessions on one shard."""
@@ -97,6 +98,15 @@ class Sessions:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.session(session.id), keys.turns(session.id))
             pipe.zrem(keys.sessions(shard, session.tenant, session.user), session.id)
+            await pipe.execute()
+
+    async def _renew(self, session: Session) -> None:
+        """A session that is used stays, with its turns, and comes first among its user's."""
+        listed = keys.sessions(shard_of(session.id), session.tenant, session.user)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in (keys.session(session.id), keys.turns(session.id), listed):
+                pipe.expire(key, RETENTION)
+            pipe.zadd(listed, {session.id: time.time()})
             await pipe.execute()
 
 

@@ -1,0 +1,266 @@
+"""The one sentence of access: *admit → recall → retrieve → compose → submit → follow*.
+
+``Answering.begin`` says the first five, ``follow`` the last. Admission, memory and retrieval run at the same time; who
+had to wait for the grant recalls again, so that its history is fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from access import prompt
+from access.admission import Admission
+from access.asked import Asked
+from access.collections import NamedCollections
+from access.fleet import Fleet
+from access.mailbox import Logged, Mailbox
+from access.submission import SessionBusy, Submissions
+from contracts import logs
+from contracts.errors import CallerError, DependencyDown
+from contracts.ids import AccessId, RequestId
+from contracts.messages import AdmissionQuery, ChatMessage, Generate, InferenceRequest, LimitsView, Passage, Verdict
+from memory import History, Profiles, fit
+from rag.retriever import Retrieval, Retriever
+
+TEMPLATE_TOKENS = 8
+"""What a chat template adds to a message, at most; a margin, since the worker has the last word."""
+DEFAULT_CONTEXT = 4096
+"""Where no worker has said how much its model reads."""
+PASSAGE_TOKENS = 100
+"""What a passage is expected to cost, before it is known."""
+
+OnQueued = Callable[[Verdict], None]
+
+log = logs.get()
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A request in the queue, to be followed, and what the limiter said is left to its caller."""
+
+    request: InferenceRequest
+    limits: LimitsView | None
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What memory had: the profile's facts, and the history that fits the window."""
+
+    facts: dict[str, str]
+    history: tuple[ChatMessage, ...]
+
+
+class Answering:
+    """Answers what was asked. Made once per process; holds no state of any request."""
+
+    def __init__(
+        self,
+        *,
+        access: AccessId,
+        admission: Admission,
+        profiles: Profiles,
+        history: History,
+        retriever: Retriever,
+        named_collections: NamedCollections,
+        retrieval_deadline: timedelta,
+        fleet: Fleet,
+        submissions: Submissions,
+        mailbox: Mailbox,
+        default_answer_tokens: int,
+    ):
+        self._access = access
+        self._admission = admission
+        self._profiles = profiles
+        self._history = history
+        self._retriever = retriever
+        self._named_collections = named_collections
+        self._retrieval_deadline = retrieval_deadline
+        self._fleet = fleet
+        self._submissions = submissions
+        self._mailbox = mailbox
+        self._default_answer_tokens = default_answer_tokens
+
+    async def begin(self, asked: Asked, on_queued: OnQueued | None = None) -> Accepted:
+        """Bring a question into the queue.
+
+        Raises:
+            AlreadyAnswered: its idempotency key belongs to an earlier request, which is to be followed instead.
+            CallerError, LimitExceeded, Overload, DependencyDown: it was not accepted, and nothing runs.
+        """
+        waited: list[Verdict] = []
+
+        def heard(verdict: Verdict) -> None:
+            waited.append(verdict)
+            if on_queued is not None:
+                on_queued(verdict)
+
+        verdict, recalled, retrieved = await together(
+            self.admit(asked, heard), self.recall(asked), self.retrieve(asked)
+        )
+        if waited:
+            recalled = await self.recall(asked)
+        request = self.compose(asked, recalled, retrieved)
+        while (busy := await self.submit(asked, request, verdict)) is not None:
+            # The session's policy for two quick messages: the second is composed when the first has ended.
+            await self._until_ended(busy, asked.patience)
+            verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
+            request = self.compose(asked, recalled, retrieved)
+        _say_submitted(request, verdict, recalled)
+        return Accepted(request, verdict.limits)
+
+    async def admit(self, asked: Asked, on_queued: OnQueued | None = None) -> Verdict:
+        """Ask the limiter, and wait for its grant."""
+        query = AdmissionQuery(
+            id=asked.id,
+            access=self._access,
+            tenant=asked.caller.tenant,
+            user=asked.user,
+            key=asked.caller.key,
+            model=asked.model,
+            service_class=asked.service_class,
+            tokens=self.estimate(asked),
+            patience_seconds=asked.patience.total_seconds(),
+        )
+        return await self._admission.ask(query, on_queued)
+
+    async def recall(self, asked: Asked) -> Recalled:
+        """Profile facts, and the part of the history that leaves room for the question and its answer."""
+        facts: dict[str, str] = await self._profiles.get(asked.caller.tenant, asked.user) if asked.user else {}
+        if asked.session is None:
+            return Recalled(facts, asked.history)
+        turns = await self._history.recent(asked.session)
+        count = self._fleet.counter(asked.model)
+        window = fit(turns, self._history_budget(asked, facts), lambda text: count(text) + TEMPLATE_TOKENS)
+        return Recalled(facts, (*window, *asked.history))
+
+    async def retrieve(self, asked: Asked) -> Retrieval | None:
+        """The passages for the question; ``None`` when no knowledge was asked for."""
+        if not asked.wants_knowledge:
+            return None
+        tenant = asked.caller.tenant
+        try:
+            async with asyncio.timeout(self._retrieval_deadline.total_seconds()):
+                named = await self._named_collections.ids(tenant, asked.preset.collections)
+        except TimeoutError:
+            return Retrieval(skipped="timeout")
+        except DependencyDown:
+            return Retrieval(skipped="unavailable")
+        return await self._retriever.retrieve(tenant, (*named, *asked.collections), asked.question, asked.passages)
+
+    def compose(self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None) -> InferenceRequest:
+        """The request as the worker will see it."""
+        passages: tuple[Passage, ...] | None = None
+        if retrieved is not None and retrieved.skipped is None:
+            passages = retrieved.passages
+        messages = prompt.compose(
+            asked.question,
+            instructions=asked.instructions,
+            facts=recalled.facts,
+            history=recalled.history,
+            passages=passages,
+            delimiter=prompt.new_delimiter(),
+        )
+        return InferenceRequest(
+            id=asked.id,
+            tenant=asked.caller.tenant,
+            user=asked.user,
+            key=asked.caller.key,
+            model=asked.model,
+            served_as=asked.served_as,
+            service_class=asked.service_class,
+            task=Generate(messages=messages, parameters=asked.parameters),
+            created_at=asked.created_at,
+            deadline_seconds=asked.deadline.total_seconds(),
+            session=asked.session,
+            question=asked.question,
+            passages=passages or (),
+            retrieval_skipped=retrieved.skipped if retrieved else None,
+            stored=asked.stored,
+            background=asked.background,
+            cost_tokens=self.estimate(asked),
+            metadata=asked.metadata,
+            extensions=asked.extensions,
+            traceparent=asked.traceparent,
+        )
+
+    async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict) -> RequestId | None:
+        """Queue the request; or the id of the one that keeps its session busy."""
+        try:
+            await self._submissions.submit(asked, request, verdict)
+        except SessionBusy as busy:
+            return busy.other
+        return None
+
+    def waiting(self, asked: Asked) -> InferenceRequest:
+        """The request as it can be stored before its prompt is composed."""
+        return self.compose(asked, Recalled({}, ()), None)
+
+    def follow(self, request_id: RequestId, after: int = 0) -> AsyncIterator[list[Logged]]:
+        """The replies, as they are logged."""
+        return self._mailbox.follow(request_id, after)
+
+    def estimate(self, asked: Asked) -> int:
+        """Tokens the request may cost: prompt, passages and the answer it may produce."""
+        count = self._fleet.counter(asked.model)
+        said = [asked.instructions, asked.question, *(message.content for message in asked.history)]
+        answer = asked.parameters.max_tokens or self._default_answer_tokens
+        passages = PASSAGE_TOKENS * asked.passages if asked.wants_knowledge else 0
+        return sum(count(text) for text in said) + passages + answer * asked.parameters.n
+
+    def _history_budget(self, asked: Asked, facts: dict[str, str]) -> int:
+        known = self._fleet.facts(asked.model)
+        context = (known.max_model_len if known else 0) or DEFAULT_CONTEXT
+        count = self._fleet.counter(asked.model)
+        around = sum(count(f"{name}: {value}\n") for name, value in facts.items()) + 4 * TEMPLATE_TOKENS
+        return context - self.estimate(asked) - around
+
+    async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:
+        """Wait for another request of the session.
+
+        Raises:
+            CallerError: it takes longer than the caller's patience.
+        """
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                async for _ in self._mailbox.follow(request_id):
+                    pass
+        except TimeoutError:
+            raise CallerError(
+                "Another answer is still being generated in this conversation; wait for it, or cancel it.",
+                code="conversation_locked",
+                param="conversation",
+            ) from None
+
+
+async def together(*steps: Awaitable[Any]) -> list[Any]:
+    """Run the steps at once; the first failure stops the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _say_submitted(request: InferenceRequest, verdict: Verdict, recalled: Recalled) -> None:
+    log.info(
+        "request.submitted",
+        sentence="The request was admitted, composed and queued.",
+        request=request.id,
+        tenant=request.tenant,
+        model=request.model,
+        service_class=request.service_class,
+        session=request.session,
+        decision=verdict.decision,
+        granted_tokens=request.cost_tokens,
+        history_messages=len(recalled.history),
+        passages=len(request.passages),
+        retrieval_skipped=request.retrieval_skipped,
+        seconds=round(time.time() - request.created_at, 4),
+    )

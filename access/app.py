@@ -1,0 +1,189 @@
+"""Composition: the one place where the parts of access are made and meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any
+
+from fastapi import FastAPI
+
+from access import problems
+from access.admission import Admission
+from access.answer import Answering
+from access.auth import SCOPES, KeyRing
+from access.collections import NamedCollections
+from access.context import Context
+from access.embedding import StreamEmbedder
+from access.fleet import Fleet
+from access.guard import Guard
+from access.mailbox import Mailbox
+from access.routes import ROUTERS, docs
+from access.settings import AccessSettings
+from access.stored import StoredRequests
+from access.submission import Submissions
+from contracts import connection, logs
+from contracts.errors import DependencyDown
+from contracts.functions import Library, Protocol
+from contracts.ids import AccessId, Shard, new_process_id
+from memory import History, Profiles, Sessions
+from rag.knowledge import Knowledge
+from rag.settings import RagSettings
+
+VERSION = "0.1.0"
+EMBEDDING_DIMENSIONS = 384
+REOPEN_PAUSE_SECONDS = 2.0
+SHUTDOWN_SECONDS = 10.0
+
+log = logs.get()
+
+
+def create_app(settings: AccessSettings, rag_settings: RagSettings) -> FastAPI:
+    """The application of one access process."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with running(settings, rag_settings) as context:
+            app.state.context = context
+            yield
+
+    app = FastAPI(
+        title="Penstock", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
+    )
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    docs.install(app)
+    app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncGenerator[Context]:
+    """Everything a process needs, with its standing tasks; if one of them ends, the process stops on purpose."""
+    access = AccessId(new_process_id("access"))
+    commands, reads = connection.commands(settings.redis_url), connection.blocking(settings.redis_url)
+    await connection.verify(commands)
+    context = compose(access, settings, rag_settings, commands, reads)
+    await context.library.load()
+    await _bootstrap_key(context)
+    shards = [Shard(number) for number in range(settings.shards)]
+    for shard in shards:
+        await context.mailbox.open(shard)
+    await context.fleet.look()
+    standing: dict[str, Coroutine[Any, Any, None]] = {
+        "fleet": context.fleet.watch(),
+        "admission": context.admission.run(),
+        "knowledge": _open_knowledge(context.knowledge),
+    }
+    for shard in shards:
+        standing[f"mailbox.read {shard}"] = context.mailbox.read(shard)
+        standing[f"mailbox.keep {shard}"] = context.mailbox.keep(shard)
+    tasks = [asyncio.create_task(_stand(name, work), name=name) for name, work in standing.items()]
+    log.info("access.started", sentence="Access is up.", process=access, version=VERSION)
+    try:
+        yield context
+    finally:
+        await _finish(context.background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await context.knowledge.close()
+        await commands.aclose()
+        await reads.aclose()
+
+
+def compose(
+    access: AccessId, settings: AccessSettings, rag_settings: RagSettings, commands: Any, reads: Any
+) -> Context:
+    """Make the parts; nothing runs yet."""
+    library = Library(commands)
+    protocol = Protocol(library)
+    fleet = Fleet(commands)
+    mailbox = Mailbox(commands, reads, protocol, access)
+    stored = StoredRequests(commands)
+    submissions = Submissions(protocol, stored, access, settings.queue_bound)
+    embedder = StreamEmbedder(
+        protocol=protocol,
+        mailbox=mailbox,
+        fleet=fleet,
+        access=access,
+        model=settings.embedding_model,
+        dimensions=EMBEDDING_DIMENSIONS,
+    )
+    knowledge = Knowledge.connect(rag_settings, embedder)
+    admission = Admission(commands, reads, access)
+    history, profiles = History(commands), Profiles(commands)
+    answering = Answering(
+        access=access,
+        admission=admission,
+        profiles=profiles,
+        history=history,
+        retriever=knowledge.retriever,
+        named_collections=NamedCollections(knowledge),
+        retrieval_deadline=rag_settings.deadline,
+        fleet=fleet,
+        submissions=submissions,
+        mailbox=mailbox,
+        default_answer_tokens=settings.default_answer_tokens,
+    )
+    return Context(
+        id=access,
+        settings=settings,
+        redis=commands,
+        library=library,
+        protocol=protocol,
+        keys=KeyRing(commands, settings.pepper.get_secret_value()),
+        admission=admission,
+        answering=answering,
+        submissions=submissions,
+        stored=stored,
+        mailbox=mailbox,
+        fleet=fleet,
+        sessions=Sessions(commands),
+        history=history,
+        profiles=profiles,
+        knowledge=knowledge,
+        embedder=embedder,
+    )
+
+
+async def _bootstrap_key(context: Context) -> None:
+    chosen = context.settings.bootstrap_key
+    if chosen is not None:
+        await context.keys.create("bootstrap", context.settings.default_tenant, SCOPES, key=chosen.get_secret_value())
+
+
+async def _open_knowledge(knowledge: Knowledge) -> None:
+    """Milvus may come later than access, and must not hold up answers that need no knowledge."""
+    while True:
+        try:
+            await knowledge.open()
+        except DependencyDown as error:
+            log.warning("knowledge.unreachable", sentence=error.message)
+            await asyncio.sleep(REOPEN_PAUSE_SECONDS)
+        else:
+            await asyncio.Event().wait()
+
+
+async def _stand(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        log.critical("access.stopping", sentence=f"The task '{name}' ended; access stops.", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+
+
+async def _finish(background: set[asyncio.Task[Any]]) -> None:
+    """Let what outlives its HTTP request come to its end; what does not in time is stopped."""
+    if background:
+        await asyncio.wait(background, timeout=SHUTDOWN_SECONDS)
+    for task in list(background):
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)

@@ -1,0 +1,57 @@
+"""What a client asked for, whichever route it came by: the value that the one sentence of access works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from access.auth import Caller
+from access.settings import Preset
+from contracts.ids import RequestId, SessionId, Shard
+from contracts.messages import ChatMessage, GenerationParameters, ServiceClass
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question, validated and resolved.
+
+    ``history`` is what the client itself sent before the question; a ``session`` adds what the session remembers.
+    The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
+    ``retention`` counts from the end of the answer.
+    """
+
+    id: RequestId
+    caller: Caller
+    user: str
+    served_as: str
+    preset: Preset
+    question: str
+    instructions: str
+    history: tuple[ChatMessage, ...]
+    parameters: GenerationParameters
+    service_class: ServiceClass
+    shard: Shard
+    deadline: timedelta
+    patience: timedelta
+    retention: timedelta
+    session: SessionId | None = None
+    collections: tuple[str, ...] = ()
+    passages: int = 3
+    stored: bool = False
+    background: bool = False
+    idempotency_key: str = ""
+    fingerprint: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    extensions: dict[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    traceparent: str | None = None
+
+    @property
+    def wants_knowledge(self) -> bool:
+        return bool(self.preset.collections or self.collections)
+
+    @property
+    def model(self) -> str:
+        """The served model that will answer."""
+        return self.preset.model

@@ -1,0 +1,139 @@
+"""Chat completions as OpenAI renders them: the whole object, and the chunks of a stream. Pure.
+
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from access import sse
+from access.problems import body_of_failure
+from access.transcript import Transcript, citations, served_name, url_citation
+from contracts.ids import COMPLETION_PREFIX
+from contracts.messages import (
+    Cancelled,
+    Delta,
+    Failed,
+    Failure,
+    Finished,
+    InferenceRequest,
+    Reply,
+    Reset,
+    SequenceFinished,
+    SequenceStarted,
+    Usage,
+)
+
+_RESET = Failure(
+    code="stream_reset", message="The answer had to start again on another worker; ask again, or use /v1/responses."
+)
+_CANCELLED = Failure(code="cancelled", message="The request was cancelled.", fault="caller")
+
+
+def completion(request: InferenceRequest, transcript: Transcript) -> dict[str, Any]:
+    """The ``chat.completion`` object of an ended request."""
+    choices = [_choice(request, transcript, index) for index in sorted(transcript.texts) or [0]]
+    return (
+        _head(request, "chat.completion")
+        | {"choices": choices, "usage": usage_of(transcript.usage)}
+        | _skipped(request)
+    )
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+class ChatStream:
+    """Turns replies, in the order of the log, into frames of ``chat.completion.chunk``."""
+
+    def __init__(self, request: InferenceRequest, *, include_usage: bool):
+        self._request = request
+        self._include_usage = include_usage
+        self._head = _head(request, "chat.completion.chunk")
+        self._transcript = Transcript()
+        self._opened: set[int] = set()
+
+    def frames(self, seq: int, reply: Reply) -> bytes:
+        """What the client is sent for one reply; empty for replies it does not see."""
+        self._transcript.fold(seq, reply)
+        match reply:
+            case SequenceStarted(index=index) if index not in self._opened:
+                self._opened.add(index)
+                return self._chunk(index, {"role": "assistant", "content": ""})
+            case Delta(index=index, text=text) if text:
+                return self._chunk(index, {"content": text})
+            case SequenceFinished(index=index, reason=reason):
+                return self._finish_chunk(index, reason)
+            case Finished(usage=usage, status=status):
+                return self._cut_short(status) + self._end(usage)
+            case Failed(failure=failure):
+                return sse.frame(body_of_failure(failure)) + sse.DONE
+            case Cancelled():
+                return sse.frame(body_of_failure(_CANCELLED)) + sse.DONE
+            case Reset():
+                return (
+                    sse.frame(body_of_failure(_RESET)) + sse.DONE if self._transcript.seq > 1 and self._opened else b""
+                )
+            case _:
+                return b""
+
+    def _finish_chunk(self, index: int, reason: str) -> bytes:
+        marks = citations(self._transcript.texts.get(index, ""), self._request.passages)
+        delta = {"annotations": [url_citation(mark) for mark in marks]} if marks else {}
+        return self._chunk(index, delta, reason, _skipped(self._request))
+
+    def _cut_short(self, status: str) -> bytes:
+        """The finish chunks a deadline left unsaid."""
+        unfinished = sorted(set(self._transcript.texts) - set(self._transcript.reasons)) if status == "expired" else []
+        return b"".join(self._chunk(index, {}, "length") for index in unfinished)
+
+    def _end(self, usage: Usage) -> bytes:
+        if not self._include_usage:
+            return sse.DONE
+        return sse.frame(self._head | {"choices": [], "usage": usage_of(usage)}) + sse.DONE
+
+    def _chunk(
+        self, index: int, delta: dict[str, Any], reason: str | None = None, more: dict[str, Any] | None = None
+    ) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        usage = {"usage": None} if self._include_usage else {}
+        return sse.frame(self._head | {"choices": [choice]} | usage | (more or {}))
+
+
+def _head(request: InferenceRequest, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"{COMPLETION_PREFIX}{request.id}",
+        "object": kind,
+        "created": int(request.created_at),
+        "model": served_name(request),
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _choice(request: InferenceRequest, transcript: Transcript, index: int) -> dict[str, Any]:
+    text = transcript.texts.get(index, "")
+    marks = citations(text, request.passages)
+    return {
+        "index": index,
+        "message": {
+            "role": "assistant",
+            "content": text,
+            "refusal": None,
+            "annotations": [url_citation(mark) for mark in marks],
+        },
+        "logprobs": None,
+        "finish_reason": transcript.reasons.get(index, "length"),
+    }
+
+
+def _skipped(request: InferenceRequest) -> dict[str, Any]:
+    """Retrieval was asked for and did not happen: the answer is weaker, and says so."""
+    return {"retrieval_skipped": request.retrieval_skipped} if request.retrieval_skipped else {}

@@ -1,0 +1,70 @@
+"""What the routes of one process work with: made by the composition root, read by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+
+from access.admission import Admission
+from access.answer import Answering
+from access.auth import Caller, KeyRing
+from access.embedding import StreamEmbedder
+from access.fleet import Fleet
+from access.mailbox import Mailbox
+from access.settings import AccessSettings
+from access.stored import StoredRequests
+from access.submission import Submissions
+from contracts.functions import Library, Protocol
+from contracts.ids import AccessId
+from memory import History, Profiles, Sessions
+from rag.knowledge import Knowledge
+
+
+@dataclass
+class Context:
+    """The nouns of this access process."""
+
+    id: AccessId
+    settings: AccessSettings
+    redis: Redis
+    library: Library
+    protocol: Protocol
+    keys: KeyRing
+    admission: Admission
+    answering: Answering
+    submissions: Submissions
+    stored: StoredRequests
+    mailbox: Mailbox
+    fleet: Fleet
+    sessions: Sessions
+    history: History
+    profiles: Profiles
+    knowledge: Knowledge
+    embedder: StreamEmbedder
+    background: set[asyncio.Task[Any]] = field(default_factory=set)
+    started_at: float = field(default_factory=time.time)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Run something that outlives its HTTP request; awaited at shutdown."""
+        task = asyncio.create_task(work, name=name)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+
+def context_of(request: Request) -> Context:
+    return cast(Context, request.app.state.context)
+
+
+async def caller_of(request: Request) -> Caller:
+    """Raises ``Unauthenticated``."""
+    return await context_of(request).keys.authenticate(request.headers.get("authorization"))
+
+
+InContext = Annotated[Context, Depends(context_of)]
+ByCaller = Annotated[Caller, Depends(caller_of)]

@@ -1,0 +1,77 @@
+"""From an uploaded file to a document of a vector store: FAQ rows, or text in pieces."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal
+
+from contracts.ids import TenantId
+from rag import FaqEntry, Knowledge, LoadError, load_faq
+from rag.catalog import Document
+from rag.markdown import sections
+
+Kind = Literal["faq", "text"]
+
+_ALWAYS_FAQ = (".csv", ".jsonl")
+_MARKDOWN = (".md", ".markdown")
+_TEXT = (".txt", *_MARKDOWN)
+_QUESTION = re.compile(r".*([?？]|\{#[^{}]+\})\s*")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file that can be loaded: its FAQ entries, or its text."""
+
+    filename: str
+    content: list[FaqEntry] | str
+
+
+def parse(filename: str, content: bytes, kind: Kind | None = None) -> Parsed:
+    """Read a file; ``kind`` overrules what its name and headings say.
+
+    Raises:
+        LoadError: it is neither, or something in it is wrong; the message names line and column.
+    """
+    if (kind or kind_of(filename, content)) == "faq":
+        return Parsed(filename, load_faq(filename, content))
+    if PurePath(filename).suffix.lower() not in _TEXT:
+        known = ", ".join((*_ALWAYS_FAQ, *_TEXT))
+        raise LoadError(filename, 1, f"unknown kind of file: the name must end in {known}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise LoadError(filename, line, "not UTF-8: save the file with that encoding") from error
+    if not text.strip():
+        raise LoadError(filename, 1, "the file has no text")
+    return Parsed(filename, text)
+
+
+def kind_of(filename: str, content: bytes) -> Kind:
+    """Rows are an FAQ. So is Markdown most of whose headings are questions, or name a key as ``## Question {#key}``."""
+    suffix = PurePath(filename).suffix.lower()
+    if suffix in _ALWAYS_FAQ:
+        return "faq"
+    if suffix not in _MARKDOWN:
+        return "text"
+    titles = [
+        section.title for section in sections(content.decode("utf-8", "replace")) if section.level and section.body
+    ]
+    questions = sum(_QUESTION.fullmatch(title) is not None for title in titles)
+    return "faq" if titles and 2 * questions > len(titles) else "text"
+
+
+async def load(knowledge: Knowledge, tenant: TenantId, store: str, file_id: str, parsed: Parsed) -> Document:
+    """Make ``parsed`` the content of document ``file_id``. A FAQ takes the place of an earlier one with its file name.
+
+    The new rows come first and the old ones go after, so a question in between finds an answer.
+    """
+    if isinstance(parsed.content, str):
+        return await knowledge.load_text(tenant, store, parsed.filename, parsed.content, id=file_id)
+    document = await knowledge.load_faq(tenant, store, parsed.filename, parsed.content, id=file_id)
+    for other in await knowledge.documents(tenant, store):
+        if other.filename == document.filename and other.kind == "faq" and other.id != document.id:
+            await knowledge.delete_document(tenant, store, other.id)
+    return document

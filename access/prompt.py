@@ -1,0 +1,88 @@
+"""The prompt: what the model reads, in an order that keeps its prefix cache warm. Pure.
+
+Stable parts come first (instructions, profile facts, history) and what changes with each question comes last: the
+passages stand in the last user message, beside the question, and are not repeated in later turns. So turn k + 1 starts
+with the very tokens of turn k up to its last user message.
+
+Passages are data, never instructions: each stands between lines with a delimiter drawn anew for every request, and
+control and bidirectional characters are stripped from it. Each ends with its mark, ``[1]``, so that citing is copying.
+The bundled model is trained on exactly what this module composes (``training/``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from contracts.messages import ChatMessage, Passage
+
+REFUSAL = "This is not in the FAQ."
+NO_PASSAGE = "No passage was found."
+FAQ_INSTRUCTIONS = (
+    "You answer questions from an FAQ. Reply with the passage that answers the question and its mark, such as [1]. "
+    f"If no passage answers it, reply: {REFUSAL}"
+)
+_STRIPPED = ("Cc", "Cf", "Cs", "Co")
+
+
+def new_delimiter() -> str:
+    """A delimiter that no passage can have foreseen: ``--- `` and six hex digits."""
+    return f"--- {secrets.token_hex(3)}"
+
+
+def compose(
+    question: str,
+    *,
+    instructions: str = "",
+    facts: Mapping[str, str] | None = None,
+    history: Sequence[ChatMessage] = (),
+    passages: Sequence[Passage] | None = None,
+    delimiter: str = "",
+) -> tuple[ChatMessage, ...]:
+    """The messages to send: system, history, then passages and question in one user message.
+
+    Args:
+        question: the user's words, unchanged.
+        instructions: the preset's or the caller's system text.
+        facts: profile facts, name to value; rendered in the order given.
+        history: earlier turns, oldest first, already fitted to the window.
+        passages: ``None`` when no knowledge was asked for; empty when it was and nothing fits.
+        delimiter: from ``new_delimiter``; needed when there are passages.
+    """
+    system = _system(instructions, facts or {})
+    head = (ChatMessage(role="system", content=system),) if system else ()
+    asked = question if passages is None else beside_passages(question, passages, delimiter)
+    return (*head, *history, ChatMessage(role="user", content=asked))
+
+
+def beside_passages(question: str, passages: Sequence[Passage], delimiter: str) -> str:
+    """The last user message: the passages, numbered from 1, then the question."""
+    if not passages:
+        return f"{NO_PASSAGE}\n\nQuestion: {question}"
+    shown = "".join(f"{delimiter}\n{_shown(number, passage)}\n" for number, passage in enumerate(passages, 1))
+    return f"Passages:\n{shown}{delimiter}\n\nQuestion: {question}"
+
+
+def mark(number: int) -> str:
+    """How passage ``number`` (from 1) is cited."""
+    return f"[{number}]"
+
+
+def clean(text: str) -> str:
+    """``text`` without control and bidirectional characters; tabs become spaces, line breaks and joiners stay."""
+    kept = (c for c in text.replace("\t", " ") if c in "\n\u200c\u200d" or unicodedata.category(c) not in _STRIPPED)
+    return "".join(kept).strip()
+
+
+def _system(instructions: str, facts: Mapping[str, str]) -> str:
+    if not facts:
+        return instructions
+    about = "\n".join(f"{name}: {value}" for name, value in facts.items())
+    return f"{instructions}\n\nAbout the user:\n{about}".strip()
+
+
+def _shown(number: int, passage: Passage) -> str:
+    title = clean(passage.title)
+    heading = f"{title}\n" if title else ""
+    return f"{heading}{clean(passage.text)} {mark(number)}"

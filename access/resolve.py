@@ -1,0 +1,149 @@
+"""From a body to what was asked: model names, knowledge and sessions are looked up and checked to be the caller's."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from access.asked import Asked
+from access.auth import Caller
+from access.context import Context
+from access.conversations import session_of
+from access.routes.bodies import PATIENCE_FACTOR, Sampling, with_preset
+from access.settings import Preset
+from contracts.errors import CallerError, NotFound
+from contracts.ids import SessionId, Shard, new_request_id, shard_of
+from contracts.messages import ChatMessage, GenerationParameters
+
+RETENTION = timedelta(hours=1)
+RETENTION_STORED = timedelta(days=30)
+WAIT_HEADER = "x-penstock-wait"
+
+
+def preset_of(context: Context, name: str) -> Preset:
+    """What a model name stands for: a preset, or a served model as it is.
+
+    Raises:
+        NotFound: neither; the message lists what there is.
+    """
+    preset = context.settings.presets.get(name)
+    if preset is not None:
+        return preset
+    facts = context.fleet.facts(name)
+    if facts is not None and facts.kind == "generate":
+        return Preset(model=name)
+    known = sorted(
+        {*context.settings.presets, *(model.name for model in context.fleet.models() if model.kind == "generate")}
+    )
+    raise NotFound(
+        f"The model '{name[:128]}' does not exist. There are: {', '.join(known)}.",
+        code="model_not_found",
+        param="model",
+    )
+
+
+async def resolve(
+    context: Context,
+    caller: Caller,
+    body: Sampling,
+    *,
+    model: str,
+    messages: Sequence[ChatMessage],
+    instructions: str,
+    parameters: GenerationParameters,
+    conversation: str | None,
+    vector_stores: Sequence[str],
+    stored: bool,
+    wait_header: str | None,
+    fingerprint: str,
+    background: bool = False,
+    extensions: dict[str, Any] | None = None,
+    traceparent: str | None = None,
+) -> Asked:
+    """Everything a route has read from its body, as one value.
+
+    Raises:
+        CallerError: no user message to answer, or a bad header.
+        NotFound: unknown model, conversation or vector store.
+    """
+    caller.require("inference")
+    preset = preset_of(context, model)
+    question, history, system = split(messages)
+    session = (await session_of(context, caller, conversation)).id if conversation else None
+    shard = _shard(context, session, caller, body.idempotency_key)
+    collections = [await _collection(context, caller, store) for store in vector_stores]
+    return Asked(
+        id=new_request_id(shard),
+        caller=caller,
+        user=caller.user or body.end_user,
+        served_as=model,
+        preset=preset,
+        question=question,
+        instructions="\n\n".join(text for text in (preset.instructions, instructions, *system) if text),
+        history=history,
+        parameters=with_preset(parameters, preset.max_tokens, preset.temperature),
+        service_class=body.service_class,
+        shard=shard,
+        deadline=context.settings.deadline,
+        patience=patience(context, body, wait_header),
+        retention=RETENTION_STORED if stored else RETENTION,
+        session=session,
+        collections=tuple(collections),
+        passages=preset.passages,
+        stored=stored,
+        background=background,
+        idempotency_key=body.idempotency_key or "",
+        fingerprint=fingerprint if body.idempotency_key else "",
+        metadata=dict(body.metadata or {}),
+        extensions=extensions or {},
+        created_at=time.time(),
+        traceparent=traceparent,
+    )
+
+
+def split(messages: Sequence[ChatMessage]) -> tuple[str, tuple[ChatMessage, ...], list[str]]:
+    """The question, what came before it, and the system texts.
+
+    Raises:
+        CallerError: the last message is not the user's, or it is empty.
+    """
+    system = [message.content for message in messages if message.role == "system"]
+    spoken = [message for message in messages if message.role != "system"]
+    if not spoken or spoken[-1].role != "user":
+        raise CallerError("The last message must be the user's: there is nothing to answer.", param="messages")
+    if not spoken[-1].content.strip():
+        raise CallerError("The last message is empty: there is nothing to answer.", param="messages")
+    return spoken[-1].content, tuple(spoken[:-1]), system
+
+
+def patience(context: Context, body: Sampling, wait_header: str | None) -> timedelta:
+    """How long the caller waits for admission: what it says, else by class.
+
+    Raises:
+        CallerError: the header is no number of seconds from 0 to 3600.
+    """
+    if wait_header is None:
+        return context.settings.patience * PATIENCE_FACTOR[body.service_class]
+    try:
+        seconds = float(wait_header)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise CallerError(f"{WAIT_HEADER} is a number of seconds from 0 to 3600.", param=WAIT_HEADER)
+    return timedelta(seconds=seconds)
+
+
+async def _collection(context: Context, caller: Caller, store: str) -> str:
+    return (await context.knowledge.collection(caller.tenant, store)).id
+
+
+def _shard(context: Context, session: SessionId | None, caller: Caller, idempotency_key: str | None) -> Shard:
+    """The session's shard; else one that a repeated idempotency key finds again."""
+    if session is not None:
+        return shard_of(session)
+    if idempotency_key:
+        return Shard(zlib.crc32(f"{caller.tenant}\n{idempotency_key}".encode()) % context.settings.shards)
+    return Shard(int(time.monotonic_ns() // 1000) % context.settings.shards)

@@ -1,0 +1,29 @@
+"""The HTTP routes, one file per resource. Each validates, calls one noun of access, and renders."""
+
+from access.routes import (
+    admin,
+    chat,
+    conversations,
+    embeddings,
+    files,
+    health,
+    metrics,
+    models,
+    responses,
+    stores,
+    users,
+)
+
+ROUTERS = (
+    chat.router,
+    responses.router,
+    conversations.router,
+    users.router,
+    stores.router,
+    files.router,
+    models.router,
+    embeddings.router,
+    admin.router,
+    health.router,
+    metrics.router,
+)

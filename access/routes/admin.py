@@ -1,0 +1,178 @@
+"""``/admin``: keys, limits, queues, workers, dead letters. Every route takes the ``admin`` scope, over all tenants."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field, StringConstraints
+from starlette.responses import JSONResponse, Response
+
+from access.auth import Caller, StoredKey
+from access.context import Context, InContext, caller_of
+from access.load import loads
+from access.routes.bodies import Body, Name, refuse_unhonoured
+from access.routes.pages import listing
+from contracts import keys
+from contracts.errors import CallerError, NotFound
+from contracts.ids import Shard, TenantId, is_name
+
+
+async def _administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+    caller.require("admin")
+    return caller
+
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(_administrator)])
+
+Tenant = Annotated[str, Path(max_length=64)]
+
+LIMITS_UNHONOURED: dict[str, tuple[Any, ...]] = {
+    "tokens_per_day": (),
+    "usd_per_month": (),
+    "weight": (1,),
+    "on_full": ("refuse",),
+}
+
+
+class KeyBody(Body):
+    """``user`` binds the key to one end user; ``expires_at`` is Unix seconds."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    tenant: Name
+    scopes: Annotated[list[str], Field(min_length=1, max_length=10)]
+    user: Name | None = None
+    expires_at: Annotated[float, Field(gt=0, le=1e11, allow_inf_nan=False)] | None = None
+
+
+class LimitsBody(Body):
+    """What is left out is the limiter's default."""
+
+    tokens_per_minute: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    wait_seconds: Annotated[float, Field(ge=0, le=3600)] | None = None
+
+
+@router.post("/keys")
+async def create_key(body: KeyBody, context: InContext) -> Response:
+    """A new API key; ``key`` is shown this once and kept nowhere."""
+    if body.expires_at is not None and body.expires_at <= time.time():
+        raise CallerError("'expires_at' has passed. Give Unix seconds that are to come.", param="expires_at")
+    key, stored = await context.keys.create(
+        body.name, body.tenant, body.scopes, user=body.user or "", expires_at=body.expires_at or 0.0
+    )
+    return JSONResponse({**_key(stored), "key": key})
+
+
+@router.get("/keys")
+async def list_keys(context: InContext) -> Response:
+    """All keys, without their secrets."""
+    return JSONResponse(listing([_key(stored) for stored in await context.keys.list()]))
+
+
+@router.delete("/keys/{prefix}")
+async def revoke_key(prefix: str, context: InContext) -> Response:
+    """Make a key invalid: here at once, on every access process within five seconds."""
+    await context.keys.revoke(prefix)
+    return JSONResponse({"id": prefix, "object": "api_key.deleted", "deleted": True})
+
+
+@router.get("/limits/{tenant}")
+async def get_limits(tenant: Tenant, context: InContext) -> Response:
+    """The limits set for a tenant, and its live ledger."""
+    return JSONResponse(await _limits(context, _named(tenant)))
+
+
+@router.put("/limits/{tenant}")
+async def put_limits(tenant: Tenant, body: LimitsBody, context: InContext) -> Response:
+    """Replace the limits set for a tenant."""
+    refuse_unhonoured(body, LIMITS_UNHONOURED)
+    named = _named(tenant)
+    given: dict[Any, Any] = {name: getattr(body, name) for name in LimitsBody.model_fields}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    async with context.redis.pipeline(transaction=True) as pipe:
+        pipe.delete(keys.limits(named))
+        if chosen:
+            pipe.hset(keys.limits(named), mapping=chosen)
+        await pipe.execute()
+    return JSONResponse(await _limits(context, named))
+
+
+@router.get("/queues")
+async def list_queues(context: InContext) -> Response:
+    """Each model's queues: depth by class, running, waiting at the gate, slots."""
+    found = await loads(context.redis, context.fleet, context.settings.shards)
+    return JSONResponse(listing([{"id": load.model, "object": "queue", **asdict(load)} for load in found]))
+
+
+@router.get("/workers")
+async def list_workers(context: InContext) -> Response:
+    """Every worker that was heard of in the last seconds."""
+    beats = sorted(context.fleet.heartbeats, key=lambda beat: (beat.model.name, beat.worker))
+    rows = [
+        {
+            "id": beat.worker,
+            "object": "worker",
+            "model": beat.model.name,
+            "revision": beat.model.revision,
+            "kind": beat.model.kind,
+            "max_model_len": beat.model.max_model_len,
+            "state": beat.state,
+            "slots": beat.slots,
+            "free_slots": beat.free_slots,
+            "cache_room": round(beat.cache_room, 3),
+            "tokens_per_second": round(beat.tokens_per_second, 1),
+            "shards": list(beat.shards),
+            "heard_seconds_ago": round(max(0.0, time.time() - beat.at), 1),
+        }
+        for beat in beats
+    ]
+    return JSONResponse(listing(rows))
+
+
+@router.get("/deadletters")
+async def list_deadletters(context: InContext, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    """Requests that were given up, newest first."""
+    rows: list[dict[str, Any]] = []
+    for shard in map(Shard, range(context.settings.shards)):
+        entries: Any = await context.redis.xrevrange(keys.deadletters(shard), count=limit)
+        for entry, fields in entries:
+            given_up = {name.decode(): value.decode() for name, value in fields.items()}
+            rows.append({"at": int(entry.split(b"-")[0]) / 1000, "object": "deadletter", **given_up})
+    return JSONResponse(listing(sorted(rows, key=lambda row: -row["at"])[:limit]))
+
+
+def _named(tenant: str) -> TenantId:
+    if not is_name(tenant):
+        raise NotFound(
+            "A tenant is named by letters, digits, '.', '_' and '-'.", code="tenant_not_found", param="tenant"
+        )
+    return TenantId(tenant)
+
+
+async def _limits(context: Context, tenant: TenantId) -> dict[str, Any]:
+    async with context.redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.limits(tenant))
+        pipe.hgetall(keys.ledger(tenant))
+        chosen, ledger = await pipe.execute()
+    return {"object": "limits", "tenant": tenant, "limits": _numbers(chosen), "ledger": _numbers(ledger)}
+
+
+def _numbers(row: dict[bytes, bytes]) -> dict[str, int | float]:
+    return {name.decode(): float(raw) if b"." in raw else int(raw) for name, raw in sorted(row.items())}
+
+
+def _key(stored: StoredKey) -> dict[str, Any]:
+    return {
+        "id": stored.prefix,
+        "object": "api_key",
+        "name": stored.name,
+        "tenant": stored.tenant,
+        "user": stored.user or None,
+        "scopes": list(stored.scopes),
+        "created_at": int(stored.created_at),
+        "expires_at": int(stored.expires_at) or None,
+    }

@@ -1,0 +1,198 @@
+"""``/v1/conversations``: what is said in a session, and messages put into it from outside."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import ConfigDict, Field, StringConstraints
+from starlette.responses import JSONResponse, Response
+
+from access.auth import Caller
+from access.context import ByCaller, Context, InContext
+from access.conversations import session_of
+from access.items import Item, all_items, items_of, milliseconds_of, turns_from, unknown_item
+from access.routes.bodies import Body, ChatBodyMessage, Metadata, Name
+from access.routes.pages import AskedPage, Page, listing
+from contracts.ids import CONVERSATION_PREFIX, SessionId, Shard
+from contracts.messages import ChatMessage
+from memory import Session, Turn
+from memory.history import LENGTH
+
+router = APIRouter(tags=["conversations"])
+
+Title = Annotated[str, StringConstraints(max_length=200)]
+Moment = Annotated[float | None, Query(ge=0, le=1e11, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time in Unix seconds; open where it is ``None``."""
+
+    since: float | None
+    until: float | None
+
+
+def span_asked(since: Moment = None, until: Moment = None) -> Span:
+    return Span(since, until)
+
+
+class ItemBody(ChatBodyMessage):
+    """A message, as text or as parts of text."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    type: Literal["message"] = "message"
+
+
+class ConversationBody(Body):
+    """``title`` and ``user`` are ours."""
+
+    items: Annotated[list[ItemBody], Field(max_length=20)] = Field(default_factory=list)
+    metadata: Metadata | None = None
+    title: Title = ""
+    user: Name | None = None
+
+
+class ConversationChanges(Body):
+    metadata: Metadata | None = None
+    title: Title | None = None
+
+
+class ItemsBody(Body):
+    items: Annotated[list[ItemBody], Field(min_length=1, max_length=20)]
+
+
+@router.post("/v1/conversations")
+async def create_conversation(context: InContext, caller: ByCaller, body: ConversationBody | None = None) -> Response:
+    """A new conversation, empty or with a history that was had elsewhere."""
+    caller.require("inference")
+    body = body or ConversationBody()
+    pairs = turns_from(_messages(body.items))
+    shard = Shard(secrets.randbelow(context.settings.shards))
+    user = caller.user or body.user or ""
+    session = await context.sessions.create(shard, caller.tenant, user, title=body.title, metadata=body.metadata)
+    for question, answer in pairs:
+        await context.history.add(session.id, question, answer)
+    return JSONResponse(_conversation(session))
+
+
+@router.get("/v1/conversations")
+async def list_conversations(
+    context: InContext, caller: ByCaller, page: AskedPage, user: Annotated[str, Query(max_length=128)] = ""
+) -> Response:
+    """A user's conversations, newest first; without ``user``, those that were made without one."""
+    caller.require("inference")
+    sessions: list[Session] = []
+    for shard in map(Shard, range(context.settings.shards)):
+        sessions += await context.sessions.list(shard, caller.tenant, caller.user or user, limit=1000)
+    newest = sorted(sessions, key=lambda session: -session.created_at)
+    return JSONResponse(page.of([_conversation(session) for session in newest]))
+
+
+@router.get("/v1/conversations/{conversation_id}")
+async def get_conversation(conversation_id: str, context: InContext, caller: ByCaller) -> Response:
+    """One conversation, without what was said."""
+    return JSONResponse(_conversation(await _session(context, caller, conversation_id)))
+
+
+@router.post("/v1/conversations/{conversation_id}")
+async def update_conversation(
+    conversation_id: str, body: ConversationChanges, context: InContext, caller: ByCaller
+) -> Response:
+    """Rename, or replace the metadata."""
+    session = await _session(context, caller, conversation_id)
+    changed = await context.sessions.update(session, title=body.title, metadata=body.metadata)
+    return JSONResponse(_conversation(changed))
+
+
+@router.delete("/v1/conversations/{conversation_id}")
+async def delete_conversation(conversation_id: str, context: InContext, caller: ByCaller) -> Response:
+    """Delete a conversation and what was said in it."""
+    await context.sessions.delete(await _session(context, caller, conversation_id))
+    return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+
+@router.get("/v1/conversations/{conversation_id}/items")
+async def list_items(
+    conversation_id: str,
+    context: InContext,
+    caller: ByCaller,
+    page: AskedPage,
+    span: Annotated[Span, Depends(span_asked)],
+) -> Response:
+    """What was said, newest first; ``since`` and ``until`` are Unix seconds."""
+    session = await _session(context, caller, conversation_id)
+    turns = await _turns(context, session, page, span)
+    return JSONResponse(page.of(all_items(turns)[::-1]))
+
+
+@router.post("/v1/conversations/{conversation_id}/items")
+async def create_items(conversation_id: str, body: ItemsBody, context: InContext, caller: ByCaller) -> Response:
+    """Put messages into a conversation.
+
+    With the ``push`` scope an assistant's message is a proactive one: another service speaks, and the model sees it.
+    Messages of a dialogue that was had elsewhere take the ``inference`` scope.
+    """
+    pushes = all(item.role == "assistant" for item in body.items) and "push" in caller.scopes
+    session = await _session(context, caller, conversation_id, "push" if pushes else "inference")
+    if pushes:
+        turns = [await context.history.push(session.id, item.text, caller.key) for item in body.items]
+    else:
+        turns = [await _add(context, session.id, *pair) for pair in turns_from(_messages(body.items))]
+    return JSONResponse(listing(all_items(turns)))
+
+
+@router.get("/v1/conversations/{conversation_id}/items/{item_id}")
+async def get_item(conversation_id: str, item_id: str, context: InContext, caller: ByCaller) -> Response:
+    """One message."""
+    session = await _session(context, caller, conversation_id)
+    began = milliseconds_of(item_id)
+    # Whole milliseconds do not survive seconds as a float: begin one early.
+    for turn in await context.history.between(session.id, since=max(0, began - 1) / 1000):
+        for item in items_of(turn):
+            if item["id"] == item_id:
+                return JSONResponse(item)
+    raise unknown_item(item_id)
+
+
+async def _session(
+    context: Context, caller: Caller, conversation_id: str, scope: Literal["inference", "push"] = "inference"
+) -> Session:
+    caller.require(scope)
+    return await session_of(context, caller, conversation_id)
+
+
+async def _turns(context: Context, session: Session, page: Page, span: Span) -> list[Turn]:
+    """Enough turns for a page: the last ones for a first page backwards, else all there are in the time asked for."""
+    if page.order == "desc" and page.after is None and span == Span(None, None):
+        return await context.history.recent(session.id, page.limit + 1)
+    return await context.history.between(session.id, span.since or 0.0, span.until, limit=LENGTH)
+
+
+async def _add(context: Context, session: SessionId, question: str | None, answer: str | None) -> Turn:
+    """The turn as it will be read back: a lone answer joins the question that was left open before it."""
+    added = await context.history.add(session, question, answer)
+    if question is not None:
+        return added
+    for turn in reversed(await context.history.recent(session)):
+        if turn.id == added.id or (turn.request is None and turn.question is not None and turn.answer == answer):
+            return turn
+    return added
+
+
+def _messages(items: list[ItemBody]) -> list[ChatMessage]:
+    return [ChatMessage(role="system" if item.role == "developer" else item.role, content=item.text) for item in items]
+
+
+def _conversation(session: Session) -> Item:
+    found: dict[str, Any] = {
+        "id": f"{CONVERSATION_PREFIX}{session.id}",
+        "object": "conversation",
+        "created_at": int(session.created_at),
+        "metadata": dict(session.metadata),
+        "title": session.title,
+        "user": session.user or None,
+    }
+    return found

@@ -1,0 +1,351 @@
+"""``/v1/responses``: create, stream, run in the background, retrieve, resume anywhere, cancel, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from access import problems, sse
+from access.asked import Asked
+from access.chain import history_of
+from access.context import ByCaller, Context, InContext
+from access.mailbox import Logged
+from access.metrics import watched
+from access.presence import while_present
+from access.resolve import resolve
+from access.response_events import QUEUED_NUMBER, ResponseStream, response_object
+from access.routes.bodies import (
+    Body,
+    ChatBodyMessage,
+    Name,
+    Sampling,
+    fingerprint,
+    refuse_unhonoured,
+    response_format,
+    text_of,
+)
+from access.stored import Stored
+from access.submission import AlreadyAnswered
+from access.transcript import Transcript
+from access.waiting import Begun, begin
+from contracts.errors import CallerError, NotFound, PenstockError
+from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
+from contracts.messages import ChatMessage, Failure, GenerationParameters, InferenceRequest
+
+router = APIRouter(tags=["responses"])
+
+UNHONOURED: dict[str, tuple[Any, ...]] = {
+    "include": ([],),
+    "max_tool_calls": (),
+    "parallel_tool_calls": (True, False),
+    "prompt": (),
+    "reasoning": ({},),
+    "tool_choice": ("auto", "none"),
+    "top_logprobs": (0,),
+    "truncation": ("disabled",),
+    "n": (1,),
+}
+_CURSOR = re.compile(r"(\d{1,15})-([0-9a-f]{1,32})")
+
+
+class FileSearch(BaseModel):
+    """The one tool: search the caller's vector stores for the question."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+    type: Literal["file_search"]
+    vector_store_ids: Annotated[list[Name], Field(min_length=1, max_length=8)]
+
+
+class ConversationRef(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    id: Name
+
+
+class TextFormat(Body):
+    format: dict[str, Any] | None = None
+
+
+class ResponseBody(Sampling):
+    """What we honour of OpenAI's responses."""
+
+    model: Name
+    input: str | Annotated[list[ChatBodyMessage], Field(min_length=1, max_length=2000)]
+    instructions: Annotated[str, Field(max_length=100_000)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    stream: bool = False
+    background: bool = False
+    store: bool = True
+    conversation: Name | ConversationRef | None = None
+    previous_response_id: Name | None = None
+    tools: Annotated[list[FileSearch], Field(max_length=8)] = Field(default_factory=list)
+    text: TextFormat | None = None
+
+
+@router.post("/v1/responses")
+async def create_response(
+    request: Request,
+    body: ResponseBody,
+    context: InContext,
+    caller: ByCaller,
+    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
+    x_penstock_wait: Annotated[str | None, Header()] = None,
+    traceparent: Annotated[str | None, Header(max_length=128)] = None,
+) -> Response:
+    _check(body)
+    body.idempotency_key = body.idempotency_key or idempotency_key
+    previous = await history_of(context, caller, body.previous_response_id)
+    conversation = body.conversation.id if isinstance(body.conversation, ConversationRef) else body.conversation
+    asked = await resolve(
+        context,
+        caller,
+        body,
+        model=body.model,
+        messages=[*previous, *_messages(body)],
+        instructions=body.instructions or "",
+        parameters=_parameters(body),
+        conversation=conversation,
+        vector_stores=[store for tool in body.tools for store in tool.vector_store_ids],
+        stored=body.store,
+        wait_header=x_penstock_wait,
+        fingerprint=fingerprint(body),
+        background=body.background,
+        extensions=_extensions(body),
+        traceparent=traceparent,
+    )
+    if body.background:
+        return await _in_background(context, asked, stream=body.stream)
+    if not body.stream:
+        return await while_present(request, _whole(context, asked))
+    return _stream(context, asked, await begin(context, asked, stream=True))
+
+
+@router.get("/v1/responses/{response_id}")
+async def get_response(
+    response_id: str,
+    context: InContext,
+    caller: ByCaller,
+    stream: bool = False,
+    starting_after: Annotated[int | None, Query(ge=0)] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The response, or its events from where the client was, on any access process."""
+    stored = await _load(context, caller, response_id)
+    if not stream:
+        transcript = await context.stored.transcript(context.mailbox, stored)
+        return JSONResponse(response_object(stored.request, transcript))
+    await context.stored.transcript(context.mailbox, stored)  # an expired log is said before the stream begins
+    renderer = await _resumed(context, stored.request, starting_after, last_event_id)
+    return _event_stream(context, _following(context, stored.request, renderer), stored.request)
+
+
+@router.post("/v1/responses/{response_id}/cancel")
+async def cancel_response(response_id: str, context: InContext, caller: ByCaller) -> Response:
+    """Stop a response wherever it is; one that has ended stays as it is."""
+    stored = await _load(context, caller, response_id)
+    await context.protocol.cancel(stored.request.id)
+    try:
+        async with asyncio.timeout(5):
+            transcript = await _follow_to_end(context, stored.request)
+    except TimeoutError:
+        transcript = await context.stored.transcript(context.mailbox, stored)
+    return JSONResponse(response_object(stored.request, transcript))
+
+
+@router.delete("/v1/responses/{response_id}")
+async def delete_response(response_id: str, context: InContext, caller: ByCaller) -> Response:
+    """Remove a response; one that still runs is cancelled first."""
+    stored = await _load(context, caller, response_id)
+    if not stored.ended:
+        await context.protocol.cancel(stored.request.id)
+        async with asyncio.timeout(10):
+            await _follow_to_end(context, stored.request)
+    await context.stored.delete(stored)
+    return JSONResponse({"id": response_id, "object": "response", "deleted": True})
+
+
+@router.get("/v1/responses/{response_id}/input_items")
+async def list_input_items(response_id: str, context: InContext, caller: ByCaller) -> Response:
+    """What was asked: the question as the user wrote it."""
+    stored = await _load(context, caller, response_id)
+    item = {
+        "id": f"msg_in_{stored.request.id}",
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": stored.request.question}],
+    }
+    return JSONResponse(
+        {"object": "list", "data": [item], "first_id": item["id"], "last_id": item["id"], "has_more": False}
+    )
+
+
+async def _whole(context: Context, asked: Asked) -> Response:
+    begun = await begin(context, asked, stream=False)
+    request = (await begun.accepted).request
+    try:
+        replies = watched(context.answering.follow(request.id), request.model, begun.began)
+        transcript = await _folded(replies)
+    except asyncio.CancelledError:
+        context.spawn(_abandon(context, request), "response.abandon")
+        raise
+    return JSONResponse(response_object(request, transcript), headers=begun.headers)
+
+
+async def _in_background(context: Context, asked: Asked, *, stream: bool) -> Response:
+    """Store the request as waiting, so that its id is good from now on; the rest happens without the client."""
+    waiting = context.answering.waiting(asked)
+    try:
+        await context.submissions.wait(asked, waiting)
+    except AlreadyAnswered as earlier:
+        waiting = earlier.request
+    else:
+        context.spawn(_begin_unattended(context, asked), f"background {asked.id}")
+    if stream:
+        return _event_stream(context, _following(context, waiting, ResponseStream(waiting)), waiting)
+    return JSONResponse(response_object(waiting, Transcript()))
+
+
+async def _begin_unattended(context: Context, asked: Asked) -> None:
+    try:
+        await context.answering.begin(asked)
+    except PenstockError as error:
+        failure = Failure(code=error.code, message=error.message, param=error.param, fault=problems.fault_of(error))
+        await context.submissions.refuse(asked, failure)
+
+
+def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
+    async def frames() -> AsyncIterator[bytes]:
+        renderer = ResponseStream(begun.request or context.answering.waiting(asked))
+        yield renderer.created()
+        async for verdict in begun.waiting():
+            yield renderer.queued(verdict)
+        try:
+            request = (await begun.accepted).request
+        except PenstockError as error:
+            yield sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
+            return
+        replies = watched(context.answering.follow(request.id), request.model, begun.began)
+        async for frame in _rendered(replies, ResponseStream(request, after=QUEUED_NUMBER)):
+            yield frame
+
+    async def left() -> None:
+        await begun.abandon()
+        if begun.request is not None:
+            context.spawn(_abandon(context, begun.request), "response.abandon")
+
+    return sse.EventStream(frames(), heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
+
+
+def _event_stream(context: Context, frames: AsyncIterator[bytes], request: InferenceRequest) -> Response:
+    async def left() -> None:
+        context.spawn(_abandon(context, request), "response.abandon")
+
+    return sse.EventStream(frames, heartbeat=context.settings.heartbeat, on_leave=left)
+
+
+async def _following(context: Context, request: InferenceRequest, renderer: ResponseStream) -> AsyncIterator[bytes]:
+    if created := renderer.created():
+        yield created
+    async for frame in _rendered(context.answering.follow(request.id), renderer):
+        yield frame
+
+
+async def _rendered(replies: AsyncIterator[list[Logged]], renderer: ResponseStream) -> AsyncIterator[bytes]:
+    async for batch in replies:
+        frames = b"".join([renderer.frames(logged) for logged in batch])
+        if frames:
+            yield frames
+
+
+async def _resumed(
+    context: Context, request: InferenceRequest, starting_after: int | None, cursor: str | None
+) -> ResponseStream:
+    """A renderer that goes on behind what the client has seen.
+
+    Raises:
+        CallerError: a malformed cursor; or one of a log that was rolled back and has regrown.
+    """
+    if not cursor:
+        return ResponseStream(request, after=-1 if starting_after is None else starting_after)
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise CallerError("Last-Event-ID is not a cursor of ours: '<digits>-<generation>'.", param="last-event-id")
+    seq, generation = int(match[1]), match[2]
+    written = {logged.seq: logged.generation for logged in await context.mailbox.replies(request.id)}
+    if written.get(seq) != generation:
+        message = "The stream was reset: what you saw after this cursor was lost. Start again without it."
+        raise CallerError(message, code="stream_reset", param="last-event-id")
+    return ResponseStream(request, after_seq=seq)
+
+
+async def _follow_to_end(context: Context, request: InferenceRequest) -> Transcript:
+    return await _folded(context.answering.follow(request.id))
+
+
+async def _folded(replies: AsyncIterator[list[Logged]]) -> Transcript:
+    transcript = Transcript()
+    async for batch in replies:
+        for logged in batch:
+            transcript.fold(logged.seq, logged.reply)
+    return transcript
+
+
+async def _abandon(context: Context, request: InferenceRequest) -> None:
+    """Detach is not cancel: a response lives on a while, for its client to come back; a background one to its end."""
+    if request.background:
+        return
+    if request.stored or request.session is not None:
+        await asyncio.sleep(context.settings.abandon_after.total_seconds())
+    if not await context.stored.followed(request.id):
+        await context.protocol.cancel(request.id)
+
+
+async def _load(context: Context, caller: Any, response_id: str) -> Stored:
+    try:
+        token = parse_public(response_id, RESPONSE_PREFIX)
+    except BadId as error:
+        raise NotFound("No response with this id.", code="response_not_found", param="response_id") from error
+    stored = await context.stored.load(caller.tenant, token)
+    if not stored.request.stored and stored.ended:
+        raise NotFound("This response was not stored.", code="response_not_found", param="response_id")
+    return stored
+
+
+def _check(body: ResponseBody) -> None:
+    refuse_unhonoured(body, UNHONOURED)
+    if body.background and not body.store:
+        raise CallerError("A background response is kept for you: set 'store' to true.", param="store")
+    if body.conversation is not None and body.previous_response_id is not None:
+        raise CallerError("Give 'conversation' or 'previous_response_id', not both.", param="previous_response_id")
+
+
+def _messages(body: ResponseBody) -> list[ChatMessage]:
+    if isinstance(body.input, str):
+        return [ChatMessage(role="user", content=body.input)]
+    return [
+        ChatMessage(role="system" if item.role == "developer" else item.role, content=text_of(item.content))
+        for item in body.input
+    ]
+
+
+def _parameters(body: ResponseBody) -> GenerationParameters:
+    return GenerationParameters(
+        max_tokens=body.max_output_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        **response_format(body.text.format if body.text else None, "text"),
+    )
+
+
+def _extensions(body: ResponseBody) -> dict[str, Any]:
+    found: dict[str, Any] = {"tools": [tool.model_dump() for tool in body.tools]} if body.tools else {}
+    if body.instructions:
+        found["instructions"] = body.instructions
+    if body.previous_response_id:
+        found["previous_response_id"] = body.previous_response_id
+    return found

@@ -1,0 +1,58 @@
+"""Settings of access: where it listens, what it allows, which presets it offers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from access.prompt import FAQ_INSTRUCTIONS
+from contracts.configuration import Duration, ServiceSettings
+
+
+class Preset(BaseModel):
+    """A model name that stands for a model plus instructions plus knowledge: any OpenAI client gets retrieval by it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="The served model behind the preset.")
+    instructions: str = Field(default="", description="System text put before the caller's.")
+    collections: tuple[str, ...] = Field(default=(), description="Vector stores searched for every question, by name.")
+    passages: int = Field(default=3, ge=1, le=10, description="Passages shown to the model.")
+    max_tokens: int | None = Field(default=None, ge=1, description="Length of an answer when the caller does not say.")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling when the caller does not say.")
+
+
+class AccessSettings(ServiceSettings):
+    section: ClassVar[str] = "access"
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_ACCESS__")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port to listen on.")
+    bootstrap_key: SecretStr | None = Field(default=None, description="An API key with every scope, created at start.")
+    pepper: SecretStr = Field(
+        default=SecretStr("penstock"), description="Server-side secret under which API keys are hashed."
+    )
+    default_tenant: str = Field(default="default", description="Tenant of the bootstrap key.")
+    presets: dict[str, Preset] = Field(
+        default={
+            "faq-bot": Preset(model="penstock-faq", instructions=FAQ_INSTRUCTIONS, collections=("faq",), max_tokens=256)
+        },
+        description="Model names that stand for model + instructions + knowledge.",
+    )
+    embedding_model: str = Field(default="all-minilm-l6-v2", description="Model that embeds questions and passages.")
+    max_body_bytes: int = Field(
+        default=1 << 20, ge=1024, description="Largest body; uploads to /v1/files have their own bound."
+    )
+    max_upload_bytes: int = Field(default=16 << 20, ge=1024, description="Largest uploaded file.")
+    queue_bound: int = Field(
+        default=10_000, ge=1, description="Waiting requests per model and class before submits are refused."
+    )
+    deadline: Duration = Field(default=timedelta(minutes=10), description="Time from submission to the end.")
+    patience: Duration = Field(default=timedelta(seconds=10), description="How long an interactive request waits.")
+    default_answer_tokens: int = Field(default=512, ge=1, description="Answer expected without max_tokens.")
+    heartbeat: Duration = Field(default=timedelta(seconds=10), description="A silent stream gets a comment.")
+    abandon_after: Duration = Field(default=timedelta(seconds=15), description="Nobody follows: cancelled after this.")
+    metrics_public: bool = Field(default=True, description="Whether /metrics answers without a key.")

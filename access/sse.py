@@ -1,0 +1,102 @@
+"""Server-sent events: frames (pure) and the raw ASGI response that sends them.
+
+The web framework's own streaming response costs half of the budget of an event, so frames go to the transport as they
+are. An id is a cursor into a request's log, ``<seq>-<generation>``; data is one line of JSON.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from access.presence import until_left
+
+HEARTBEAT = b": waiting\n\n"
+DONE = b"data: [DONE]\n\n"
+WRITE_DEADLINE = timedelta(seconds=30)
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", "content-type": "text/event-stream; charset=utf-8"}
+
+
+def frame(data: Any, *, event: str = "", event_id: str = "") -> bytes:
+    """One event. JSON escapes every control character, so ``data`` is one line whatever it holds."""
+    head = (f"event: {event}\n" if event else "") + (f"id: {event_id}\n" if event_id else "")
+    return head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """A line that clients ignore; it keeps the connection alive and tells a person at a terminal what happens."""
+    return b": " + text.replace("\n", " ").replace("\r", " ").encode() + b"\n\n"
+
+
+class EventStream(Response):
+    """Sends frames as they come, a heartbeat when there are none, and stops when the client leaves.
+
+    ``frames`` is closed in every case, so its ``finally`` runs. ``on_leave`` is told when a client left before the end.
+    A client that does not read for ``WRITE_DEADLINE`` is let go; the log stays, and it can come back.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncIterator[bytes],
+        *,
+        heartbeat: timedelta,
+        headers: dict[str, str] | None = None,
+        on_leave: Callable[[], Awaitable[None]] | None = None,
+    ):
+        super().__init__(headers={**HEADERS, **(headers or {})})
+        del self.headers["content-length"]
+        self._frames = frames
+        self._heartbeat = heartbeat.total_seconds()
+        self._on_leave = on_leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's signature)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        sending = asyncio.create_task(self._send_all(send), name="sse.send")
+        leaving = asyncio.create_task(until_left(receive), name="sse.leave")
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            sending.cancel()
+            await asyncio.wait((sending, leaving))
+        error = None if sending.cancelled() else sending.exception()
+        if (sending.cancelled() or error) and self._on_leave is not None:
+            await self._on_leave()
+        if error is not None and not isinstance(error, TimeoutError | OSError):  # those: the client reads no more
+            raise error
+
+    async def _send_all(self, send: Send) -> None:
+        next_frame: asyncio.Task[bytes] | None = None
+        try:
+            while True:
+                next_frame = next_frame or asyncio.ensure_future(anext(self._frames))
+                done, _ = await asyncio.wait((next_frame,), timeout=self._heartbeat)
+                if not done:
+                    await self._write(send, HEARTBEAT)
+                    continue
+                try:
+                    body = next_frame.result()
+                except StopAsyncIteration:
+                    await self._write(send, b"", more=False)
+                    return
+                next_frame = None
+                await self._write(send, body)
+        finally:
+            if next_frame is not None:
+                next_frame.cancel()
+                await asyncio.wait((next_frame,))
+            close = getattr(self._frames, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _write(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(WRITE_DEADLINE.total_seconds()):
+            await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,81 @@
+"""Requests as Redis holds them: found by id, checked to be the caller's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from access.mailbox import Mailbox
+from access.transcript import Transcript
+from contracts import keys
+from contracts.errors import CallerError, NotFound
+from contracts.ids import BadId, RequestId, TenantId, shard_of
+from contracts.messages import InferenceRequest
+from contracts.states import TERMINAL
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A request and the state it is in."""
+
+    request: InferenceRequest
+    state: str
+
+    @property
+    def ended(self) -> bool:
+        return self.state in TERMINAL
+
+
+class StoredRequests:
+    """Looks requests up. Another tenant's is not found, whatever is done with its id."""
+
+    def __init__(self, redis: Redis):
+        self._redis = redis
+
+    async def load(self, tenant: TenantId, request_id: str) -> Stored:
+        """One request.
+
+        Raises:
+            NotFound: there is none, or it is another tenant's.
+        """
+        try:
+            shard_of(request_id)
+        except BadId as error:
+            raise _unknown() from error
+        found: Any = await self._redis.hmget(keys.request(RequestId(request_id)), ["state", "body", "tenant"])
+        state, body, owner = found
+        if state is None or body is None or owner is None or owner.decode() != tenant:
+            raise _unknown()
+        request = InferenceRequest.decode(body)
+        if request.tenant != tenant:
+            raise _unknown()
+        return Stored(request, state.decode())
+
+    async def transcript(self, mailbox: Mailbox, stored: Stored) -> Transcript:
+        """What its log says so far.
+
+        Raises:
+            CallerError: the log has expired (410).
+        """
+        transcript = Transcript()
+        for logged in await mailbox.replies(stored.request.id):
+            transcript.fold(logged.seq, logged.reply)
+        if stored.ended and not transcript.ended:
+            raise CallerError(
+                "The log of this response has expired; its turn may still be in the conversation.", code="log_expired"
+            )
+        return transcript
+
+    async def followed(self, request_id: RequestId) -> bool:
+        """Whether any access process has a client following the request."""
+        return bool(await self._redis.hget(keys.request(request_id), "followers"))
+
+    async def delete(self, stored: Stored) -> None:
+        """Remove a request that has ended, with its log."""
+        await self._redis.delete(keys.request(stored.request.id), keys.replies(stored.request.id))
+
+
+def _unknown() -> NotFound:
+    return NotFound("No response with this id.", code="response_not_found", param="response_id")

@@ -1,0 +1,67 @@
+"""The two ways to connect: what they must do beyond what the client library does by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from contracts import connection
+from contracts.errors import DependencyDown
+from tests.servers import free_port
+
+
+async def test_a_cancelled_command_ends_its_task_every_time(redis_url: str) -> None:
+    """On Python 3.11 the library's own connection drops nearly every cancellation that meets the end of a send."""
+    client = connection.commands(redis_url, connections=4)
+    await client.ping()
+    survivors = 0
+    for _ in range(300):
+        task = asyncio.create_task(client.ping())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        survivors += not task.cancelled()
+    assert survivors == 0
+    assert await client.echo("after") == b"after", "no reply is left for the next caller"
+    await client.aclose()
+
+
+async def test_a_cancelled_call_never_gives_its_reply_to_another(redis_url: str) -> None:
+    client = connection.commands(redis_url, connections=2)
+
+    async def ask(number: int) -> bool:
+        return await client.echo(str(number)) == str(number).encode()
+
+    tasks = [asyncio.create_task(ask(number)) for number in range(400)]
+    for task in tasks[::2]:
+        await asyncio.sleep(0)
+        task.cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(answer is True for answer in answers if not isinstance(answer, BaseException))
+    assert sum(answer is True for answer in answers) >= 200
+    await client.aclose()
+
+
+async def test_more_calls_than_connections_wait_their_turn(redis_url: str) -> None:
+    client = connection.commands(redis_url, connections=2)
+    assert await asyncio.gather(*(client.ping() for _ in range(50))) == [True] * 50
+    await client.aclose()
+
+
+async def test_a_server_that_does_not_answer_is_said_so() -> None:
+    client = connection.commands(f"redis://127.0.0.1:{free_port()}/0")
+    with pytest.raises(DependencyDown, match="REDIS_URL"):
+        await connection.verify(client)
+    await client.aclose()
+
+
+async def test_a_server_that_may_evict_is_refused(redis_url: str) -> None:
+    client = connection.commands(redis_url)
+    await client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(DependencyDown, match="noeviction"):
+            await connection.verify(client)
+    finally:
+        await client.config_set("maxmemory-policy", "noeviction")
+        await client.aclose()

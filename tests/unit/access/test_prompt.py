@@ -1,0 +1,78 @@
+"""The prompt: its order, its delimiters, and what cannot get into it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from access import prompt
+from contracts.messages import ChatMessage, Passage
+
+HISTORY = (ChatMessage(role="user", content="Hi."), ChatMessage(role="assistant", content="Hello."))
+
+
+def passage(text: str, title: str = "") -> Passage:
+    return Passage(id="p", collection="c", source="s", title=title, text=text, score=1.0)
+
+
+def test_stable_parts_come_first_and_the_question_last() -> None:
+    messages = prompt.compose("Why?", instructions="Be kind.", facts={"name": "Ada"}, history=HISTORY)
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[0].content == "Be kind.\n\nAbout the user:\nname: Ada"
+    assert messages[-1].content == "Why?"
+
+
+def test_without_anything_to_say_there_is_no_system_message() -> None:
+    assert prompt.compose("Why?") == (ChatMessage(role="user", content="Why?"),)
+
+
+def test_facts_alone_make_a_system_message() -> None:
+    assert prompt.compose("Why?", facts={"plan": "pro"})[0].content == "About the user:\nplan: pro"
+
+
+def test_the_next_turn_begins_with_this_one() -> None:
+    """What keeps the engine's prefix cache warm: passages are not repeated in later turns."""
+    first = prompt.compose("One?", instructions="I.", history=HISTORY)
+    answered = (*HISTORY, ChatMessage(role="user", content="One?"), ChatMessage(role="assistant", content="1"))
+    second = prompt.compose("Two?", instructions="I.", history=answered, passages=[passage("t")], delimiter="--- d")
+    assert second[: len(first) - 1] == first[:-1]
+
+
+def test_passages_stand_between_delimiters_beside_the_question() -> None:
+    shown = prompt.beside_passages("Why?", [passage("Text.", "Title"), passage("More.")], "--- d")
+    assert shown == "Passages:\n--- d\nTitle\nText. [1]\n--- d\nMore. [2]\n--- d\n\nQuestion: Why?"
+
+
+def test_knowledge_without_a_passage_says_so() -> None:
+    assert prompt.beside_passages("Why?", [], "") == "No passage was found.\n\nQuestion: Why?"
+
+
+def test_a_delimiter_is_never_the_same_again() -> None:
+    drawn = {prompt.new_delimiter() for _ in range(50)}
+    assert len(drawn) > 45
+    assert all(re.fullmatch(r"--- [0-9a-f]{6}", one) for one in drawn)
+
+
+@given(st.text())
+def test_no_control_or_bidirectional_character_gets_through(text: str) -> None:
+    left = [c for c in prompt.clean(text) if c not in "\n\u200c\u200d"]
+    assert not [c for c in left if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")]
+
+
+@given(st.text())
+def test_cleaning_twice_is_cleaning_once(text: str) -> None:
+    assert prompt.clean(prompt.clean(text)) == prompt.clean(text)
+
+
+def test_a_bidirectional_override_in_a_title_is_stripped() -> None:
+    assert "\u202e" not in prompt.beside_passages("Why?", [passage("t", "a\u202eb")], "--- d")
+
+
+@given(st.text(), st.text())
+def test_the_question_is_the_users_words_unchanged(question: str, text: str) -> None:
+    assert prompt.compose(question, passages=[passage(text)], delimiter="--- d")[-1].content.endswith(
+        f"Question: {question}"
+    )

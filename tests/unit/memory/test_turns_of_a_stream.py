@@ -1,0 +1,57 @@
+"""A session's stream, read back as turns."""
+
+from __future__ import annotations
+
+from contracts.ids import RequestId
+from memory.history import Turn, _turns
+
+A, B = RequestId("s0_" + "a" * 32), RequestId("s0_" + "b" * 32)
+
+
+def entry(at: int, **fields: str) -> tuple[bytes, dict[bytes, bytes]]:
+    return f"{at}-0".encode(), {name.encode(): value.encode() for name, value in fields.items()}
+
+
+def started(at: int, request: str, text: str) -> tuple[bytes, dict[bytes, bytes]]:
+    return entry(at, type="turn.started", request=request, text=text)
+
+
+def finished(at: int, request: str, text: str, status: str = "done") -> tuple[bytes, dict[bytes, bytes]]:
+    return entry(at, type="turn.finished", request=request, text=text, status=status)
+
+
+def test_a_finish_joins_its_start() -> None:
+    assert _turns([started(1, A, "q"), finished(2, A, "a")]) == [Turn("1-0", "q", "a", "done", A)]
+
+
+def test_answers_find_their_questions_in_any_order() -> None:
+    turns = _turns([started(1, A, "first"), started(2, B, "second"), finished(3, B, "b"), finished(4, A, "a")])
+    assert [(turn.question, turn.answer) for turn in turns] == [("first", "a"), ("second", "b")]
+
+
+def test_a_push_between_question_and_answer_keeps_its_place() -> None:
+    turns = _turns([started(1, A, "q"), entry(2, type="push", text="ping", publisher="p"), finished(3, A, "a")])
+    assert [turn.status for turn in turns] == ["done", "push"]
+
+
+def test_a_turn_without_its_end_is_running() -> None:
+    [turn] = _turns([started(1, A, "q")])
+    assert (turn.status, turn.messages) == ("running", ())
+
+
+def test_an_answer_whose_question_is_out_of_reach_stands_alone() -> None:
+    [turn] = _turns([finished(2, A, "a")])
+    assert (turn.question, turn.answer) == (None, "a")
+
+
+def test_what_a_newer_release_wrote_is_passed_over() -> None:
+    assert _turns([entry(1, type="turn.summarised", text="…"), started(2, A, "q")])[0].question == "q"
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
+    [turn] = _turns([(b"1-0", {b"type": b"push", b"text": b"\xff"})])
+    assert turn.answer == "\ufffd"
+
+
+def test_a_turn_knows_when_it_began() -> None:
+    assert Turn("1700000000250-3", "q", "a", "done").at == 1_700_000_000.25

@@ -1,0 +1,71 @@
+"""The window: what of a history the model is shown."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.messages import ChatMessage
+from memory import Turn, fit
+
+turns_of_any_length = st.lists(st.integers(min_value=1, max_value=40), max_size=40).map(
+    lambda sizes: [turn(at, size) for at, size in enumerate(sizes)]
+)
+budgets = st.integers(min_value=0, max_value=300)
+
+
+def turn(at: int, size: int) -> Turn:
+    """A turn whose answer is ``size`` characters and whose question is one."""
+    return Turn(f"{at}-0", "q", chr(ord("a") + at % 26) * size, "done")
+
+
+def shown(turns: list[Turn], budget: int) -> list[ChatMessage]:
+    return fit(turns, budget, len)
+
+
+def test_what_fits_is_shown_whole() -> None:
+    assert [message.content for message in shown([turn(0, 3), turn(1, 3)], 8)] == ["q", "aaa", "q", "bbb"]
+
+
+def test_too_much_loses_its_oldest_half() -> None:
+    kept = shown([turn(at, 9) for at in range(4)], 35)
+    assert [message.content[0] for message in kept[1::2]] == ["c", "d"]
+
+
+def test_a_single_turn_that_is_too_long_is_dropped() -> None:
+    assert shown([turn(0, 100)], 10) == []
+
+
+def test_a_turn_without_an_answer_is_not_shown() -> None:
+    running = Turn("1-0", "And?", None, "running")
+    assert len(shown([turn(0, 3), running], 100)) == 2
+
+
+def test_a_push_is_shown_without_a_question() -> None:
+    assert shown([Turn("1-0", None, "Ping.", "push")], 100) == [ChatMessage(role="assistant", content="Ping.")]
+
+
+@given(turns_of_any_length, budgets)
+def test_the_window_never_exceeds_its_budget(turns: list[Turn], budget: int) -> None:
+    assert sum(len(message.content) for message in shown(turns, budget)) <= budget
+
+
+@given(turns_of_any_length, budgets)
+def test_the_window_is_the_end_of_the_history(turns: list[Turn], budget: int) -> None:
+    everything = [message for one in turns for message in one.messages]
+    window = shown(turns, budget)
+    assert window == everything[len(everything) - len(window) :]
+
+
+@given(turns_of_any_length, budgets)
+def test_the_window_begins_at_a_turn(turns: list[Turn], budget: int) -> None:
+    assert all(message.role == "user" for message in shown(turns, budget)[:1])
+
+
+@given(turns_of_any_length, st.integers(min_value=45, max_value=300))
+def test_its_start_moves_only_when_the_budget_is_passed(turns: list[Turn], budget: int) -> None:
+    """The engine's prefix cache holds from one question to the next, but for the moments in which half is dropped."""
+    for end in range(1, len(turns)):
+        before, after = shown(turns[:end], budget), shown(turns[: end + 1], budget)
+        size = sum(len(message.content) for message in (*before, *turns[end].messages))
+        assert after[: len(before)] == before or size > budget
