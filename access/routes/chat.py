@@ -14,6 +14,7 @@ from access import problems, sse
 from access.asked import Asked
 from access.chat_events import ChatStream, completion
 from access.context import ByCaller, Context, InContext
+from access.leaving import client_left
 from access.metrics import watched
 from access.presence import while_present
 from access.resolve import resolve
@@ -30,7 +31,7 @@ from access.routes.bodies import (
 from access.transcript import Transcript
 from access.waiting import Begun, begin
 from contracts.errors import PenstockError
-from contracts.messages import ChatMessage, GenerationParameters, InferenceRequest
+from contracts.messages import ChatMessage, GenerationParameters
 
 router = APIRouter(tags=["chat"])
 
@@ -126,8 +127,7 @@ async def _whole(context: Context, asked: Asked) -> Response:
             for logged in batch:
                 transcript.fold(logged.seq, logged.reply)
     except asyncio.CancelledError:
-        # The client left: nobody can come back for an unstored completion.
-        context.spawn(_cancel_unstored(context, request), "chat.cancel")
+        client_left(context, request)
         raise
     if transcript.failure is not None:
         raise problems.of_failure(transcript.failure)
@@ -138,7 +138,7 @@ def _stream(context: Context, begun: Begun, include_usage: bool) -> Response:
     async def left() -> None:
         await begun.abandon()
         if begun.request is not None:
-            await _cancel_unstored(context, begun.request)
+            client_left(context, begun.request)
 
     return sse.EventStream(
         _frames(context, begun, include_usage),
@@ -161,11 +161,6 @@ async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncI
         frames = b"".join([stream.frames(logged.seq, logged.reply) for logged in batch])
         if frames:
             yield frames
-
-
-async def _cancel_unstored(context: Context, request: InferenceRequest) -> None:
-    if not request.stored and request.session is None:
-        await context.protocol.cancel(request.id)
 
 
 def _message(message: ChatBodyMessage) -> ChatMessage:

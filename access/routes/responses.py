@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -15,11 +14,13 @@ from access import problems, sse
 from access.asked import Asked
 from access.chain import history_of
 from access.context import ByCaller, Context, InContext
+from access.leaving import client_left
 from access.mailbox import Logged
 from access.metrics import watched
 from access.presence import while_present
 from access.resolve import resolve
 from access.response_events import QUEUED_NUMBER, ResponseStream, response_object
+from access.resuming import resumed
 from access.routes.bodies import (
     Body,
     ChatBodyMessage,
@@ -34,7 +35,7 @@ from access.stored import Stored
 from access.submission import AlreadyAnswered
 from access.transcript import Transcript
 from access.waiting import Begun, begin
-from contracts.errors import CallerError, NotFound, PenstockError
+from contracts.errors import CallerError, Conflict, NotFound, PenstockError
 from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
 from contracts.messages import ChatMessage, Failure, GenerationParameters, InferenceRequest
 
@@ -51,7 +52,6 @@ UNHONOURED: dict[str, tuple[Any, ...]] = {
     "truncation": ("disabled",),
     "n": (1,),
 }
-_CURSOR = re.compile(r"(\d{1,15})-([0-9a-f]{1,32})")
 
 
 class FileSearch(BaseModel):
@@ -140,7 +140,7 @@ async def get_response(
         transcript = await context.stored.transcript(context.mailbox, stored)
         return JSONResponse(response_object(stored.request, transcript))
     await context.stored.transcript(context.mailbox, stored)  # an expired log is said before the stream begins
-    renderer = await _resumed(context, stored.request, starting_after, last_event_id)
+    renderer = await resumed(context, stored.request, starting_after, last_event_id)
     return _event_stream(context, _following(context, stored.request, renderer), stored.request)
 
 
@@ -148,23 +148,15 @@ async def get_response(
 async def cancel_response(response_id: str, context: InContext, caller: ByCaller) -> Response:
     """Stop a response wherever it is; one that has ended stays as it is."""
     stored = await _load(context, caller, response_id)
-    await context.protocol.cancel(stored.request.id)
-    try:
-        async with asyncio.timeout(5):
-            transcript = await _follow_to_end(context, stored.request)
-    except TimeoutError:
-        transcript = await context.stored.transcript(context.mailbox, stored)
-    return JSONResponse(response_object(stored.request, transcript))
+    return JSONResponse(response_object(stored.request, await _stopped(context, stored)))
 
 
 @router.delete("/v1/responses/{response_id}")
 async def delete_response(response_id: str, context: InContext, caller: ByCaller) -> Response:
     """Remove a response; one that still runs is cancelled first."""
     stored = await _load(context, caller, response_id)
-    if not stored.ended:
-        await context.protocol.cancel(stored.request.id)
-        async with asyncio.timeout(10):
-            await _follow_to_end(context, stored.request)
+    if not stored.ended and not (await _stopped(context, stored)).ended:
+        raise Conflict("The response is still being stopped; delete it again in a moment.", code="still_running")
     await context.stored.delete(stored)
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
@@ -191,7 +183,7 @@ async def _whole(context: Context, asked: Asked) -> Response:
         replies = watched(context.answering.follow(request.id), request.model, begun.began)
         transcript = await _folded(replies)
     except asyncio.CancelledError:
-        context.spawn(_abandon(context, request), "response.abandon")
+        client_left(context, request)
         raise
     return JSONResponse(response_object(request, transcript), headers=begun.headers)
 
@@ -214,19 +206,29 @@ async def _begin_unattended(context: Context, asked: Asked) -> None:
     try:
         await context.answering.begin(asked)
     except PenstockError as error:
-        failure = Failure(code=error.code, message=error.message, param=error.param, fault=problems.fault_of(error))
-        await context.submissions.refuse(asked, failure)
+        await _refuse(context, asked, error)
+
+
+async def _refuse(context: Context, asked: Asked, error: PenstockError) -> None:
+    """Whoever asks for the response by its id learns why there is none."""
+    failure = Failure(code=error.code, message=error.message, param=error.param, fault=problems.fault_of(error))
+    await context.submissions.refuse(asked, failure)
 
 
 def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
     async def frames() -> AsyncIterator[bytes]:
-        renderer = ResponseStream(begun.request or context.answering.waiting(asked))
+        request = begun.request
+        if request is None:  # it has to wait, and its client is about to learn its id
+            request = context.answering.waiting(asked)
+            await context.submissions.wait(asked, request)
+        renderer = ResponseStream(request)
         yield renderer.created()
         async for verdict in begun.waiting():
             yield renderer.queued(verdict)
         try:
             request = (await begun.accepted).request
         except PenstockError as error:
+            await _refuse(context, asked, error)
             yield sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
             return
         replies = watched(context.answering.follow(request.id), request.model, begun.began)
@@ -235,15 +237,14 @@ def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
 
     async def left() -> None:
         await begun.abandon()
-        if begun.request is not None:
-            context.spawn(_abandon(context, begun.request), "response.abandon")
+        client_left(context, begun.request or context.answering.waiting(asked))
 
     return sse.EventStream(frames(), heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
 
 
 def _event_stream(context: Context, frames: AsyncIterator[bytes], request: InferenceRequest) -> Response:
     async def left() -> None:
-        context.spawn(_abandon(context, request), "response.abandon")
+        client_left(context, request)
 
     return sse.EventStream(frames, heartbeat=context.settings.heartbeat, on_leave=left)
 
@@ -262,29 +263,14 @@ async def _rendered(replies: AsyncIterator[list[Logged]], renderer: ResponseStre
             yield frames
 
 
-async def _resumed(
-    context: Context, request: InferenceRequest, starting_after: int | None, cursor: str | None
-) -> ResponseStream:
-    """A renderer that goes on behind what the client has seen.
-
-    Raises:
-        CallerError: a malformed cursor; or one of a log that was rolled back and has regrown.
-    """
-    if not cursor:
-        return ResponseStream(request, after=-1 if starting_after is None else starting_after)
-    match = _CURSOR.fullmatch(cursor)
-    if match is None:
-        raise CallerError("Last-Event-ID is not a cursor of ours: '<digits>-<generation>'.", param="last-event-id")
-    seq, generation = int(match[1]), match[2]
-    written = {logged.seq: logged.generation for logged in await context.mailbox.replies(request.id)}
-    if written.get(seq) != generation:
-        message = "The stream was reset: what you saw after this cursor was lost. Start again without it."
-        raise CallerError(message, code="stream_reset", param="last-event-id")
-    return ResponseStream(request, after_seq=seq)
-
-
-async def _follow_to_end(context: Context, request: InferenceRequest) -> Transcript:
-    return await _folded(context.answering.follow(request.id))
+async def _stopped(context: Context, stored: Stored) -> Transcript:
+    """Cancel a request, and what its log says at its end; or so far, when no worker has heard within five seconds."""
+    await context.protocol.cancel(stored.request.id)
+    try:
+        async with asyncio.timeout(5):
+            return await _folded(context.answering.follow(stored.request.id))
+    except TimeoutError:
+        return await context.stored.transcript(context.mailbox, stored)
 
 
 async def _folded(replies: AsyncIterator[list[Logged]]) -> Transcript:
@@ -293,16 +279,6 @@ async def _folded(replies: AsyncIterator[list[Logged]]) -> Transcript:
         for logged in batch:
             transcript.fold(logged.seq, logged.reply)
     return transcript
-
-
-async def _abandon(context: Context, request: InferenceRequest) -> None:
-    """Detach is not cancel: a response lives on a while, for its client to come back; a background one to its end."""
-    if request.background:
-        return
-    if request.stored or request.session is not None:
-        await asyncio.sleep(context.settings.abandon_after.total_seconds())
-    if not await context.stored.followed(request.id):
-        await context.protocol.cancel(request.id)
 
 
 async def _load(context: Context, caller: Any, response_id: str) -> Stored:

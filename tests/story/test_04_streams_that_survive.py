@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import redis
-from openai import APIStatusError, OpenAI
+from openai import APIStatusError, APITimeoutError, OpenAI
 
 from contracts import keys
-from contracts.ids import RESPONSE_PREFIX, RequestId, parse_public
+from contracts.ids import RESPONSE_PREFIX, RequestId, Shard, parse_public
 from tests.servers import wait_until
 from tests.stack import Stack
 
@@ -96,6 +96,30 @@ def test_a_completion_nobody_waits_for_is_cancelled(scripted: Stack, redis_of: C
     request_id = RequestId(first.id.removeprefix("chatcmpl-"))
     wait_until(lambda: store.hget(keys.request(request_id), "state") == b"cancelled", "the abandoned request ending", 5)
     assert store.ttl(keys.replies(request_id)) > 0
+
+
+def test_a_whole_answer_nobody_waits_for_is_cancelled_too(scripted: Stack, redis_of: Callable[[Stack], Any]) -> None:
+    client, store = scripted.client(), redis_of(scripted)
+    before = set(store.zrange(keys.leases(Shard(0), "scripted"), 0, -1))
+    with pytest.raises(APITimeoutError):
+        client.chat.completions.create(
+            model="plain", messages=[{"role": "user", "content": "tokens=3000 pause=0.05"}], timeout=0.5
+        )
+    (request_id,) = set(store.zrange(keys.leases(Shard(0), "scripted"), 0, -1)) - before
+    state = keys.request(RequestId(request_id.decode()))
+    wait_until(lambda: store.hget(state, "state") == b"cancelled", "the abandoned request ending", 5)
+
+
+def test_an_answer_in_a_conversation_waits_a_while_for_its_client(
+    scripted: Stack, redis_of: Callable[[Stack], Any]
+) -> None:
+    client, store = scripted.client(), redis_of(scripted)
+    with client.responses.create(model="plain", input="tokens=3000 pause=0.05", stream=True) as stream:
+        response = next(iter(stream)).response
+    state = keys.request(RequestId(parse_public(response.id, RESPONSE_PREFIX)))
+    time.sleep(0.5)
+    assert store.hget(state, "state") == b"running", "here a client has one second to come back"
+    wait_until(lambda: store.hget(state, "state") == b"cancelled", "the abandoned response ending", 5)
 
 
 def test_the_same_idempotency_key_runs_once_even_on_two_nodes(scripted: Stack) -> None:
