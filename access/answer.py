@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from access.admission import Admission
 from access.asked import Asked
 from access.collections import NamedCollections
 from access.fleet import Fleet
-from access.mailbox import Logged, Mailbox
+from access.mailbox import Follower, Logged, Mailbox
 from access.submission import SessionBusy, Submissions
 from contracts import logs
 from contracts.errors import CallerError, DependencyDown
@@ -44,7 +44,8 @@ class Accepted:
     """A request in the queue, to be followed, and what the limiter said is left to its caller."""
 
     request: InferenceRequest
-    limits: LimitsView | None
+    limits: LimitsView | None = None
+    follower: Follower | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,25 @@ class Answering:
         self._mailbox = mailbox
         self._default_answer_tokens = default_answer_tokens
 
-    async def begin(self, asked: Asked, on_queued: OnQueued | None = None) -> Accepted:
-        """Bring a question into the queue.
+    async def begin(self, asked: Asked, on_queued: OnQueued | None = None, *, followed: bool = True) -> Accepted:
+        """Bring a question into the queue. ``followed``: its replies are wanted here, and are heard from the first on.
 
         Raises:
             AlreadyAnswered: its idempotency key belongs to an earlier request, which is to be followed instead.
             CallerError, LimitExceeded, Overload, DependencyDown: it was not accepted, and nothing runs.
         """
+        follower = self._mailbox.expect(asked.id) if followed else None
+        try:
+            request, verdict = await self._begin(replace(asked, cost_tokens=self.estimate(asked)), on_queued, follower)
+        except BaseException:
+            if follower is not None:
+                self._mailbox.forget(follower)
+            raise
+        return Accepted(request, verdict.limits, follower)
+
+    async def _begin(
+        self, asked: Asked, on_queued: OnQueued | None, follower: Follower | None
+    ) -> tuple[InferenceRequest, Verdict]:
         waited: list[Verdict] = []
 
         def heard(verdict: Verdict) -> None:
@@ -105,13 +118,13 @@ class Answering:
         if waited:
             recalled = await self.recall(asked)
         request = self.compose(asked, recalled, retrieved)
-        while (busy := await self.submit(asked, request, verdict)) is not None:
+        while (busy := await self.submit(asked, request, verdict, follower)) is not None:
             # The session's policy for two quick messages: the second is composed when the first has ended.
             await self._until_ended(busy, asked.patience)
             verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
             request = self.compose(asked, recalled, retrieved)
         _say_submitted(request, verdict, recalled)
-        return Accepted(request, verdict.limits)
+        return request, verdict
 
     async def admit(self, asked: Asked, on_queued: OnQueued | None = None) -> Verdict:
         """Ask the limiter, and wait for its grant."""
@@ -123,7 +136,7 @@ class Answering:
             key=asked.caller.key,
             model=asked.model,
             service_class=asked.service_class,
-            tokens=self.estimate(asked),
+            tokens=asked.cost_tokens,
             patience_seconds=asked.patience.total_seconds(),
         )
         return await self._admission.ask(query, on_queued)
@@ -182,16 +195,18 @@ class Answering:
             retrieval_skipped=retrieved.skipped if retrieved else None,
             stored=asked.stored,
             background=asked.background,
-            cost_tokens=self.estimate(asked),
+            cost_tokens=asked.cost_tokens,
             metadata=asked.metadata,
             extensions=asked.extensions,
             traceparent=asked.traceparent,
         )
 
-    async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict) -> RequestId | None:
+    async def submit(
+        self, asked: Asked, request: InferenceRequest, verdict: Verdict, follower: Follower | None
+    ) -> RequestId | None:
         """Queue the request; or the id of the one that keeps its session busy."""
         try:
-            await self._submissions.submit(asked, request, verdict)
+            await self._submissions.submit(asked, request, verdict, followed=follower is not None)
         except SessionBusy as busy:
             return busy.other
         return None
@@ -200,9 +215,9 @@ class Answering:
         """The request as it can be stored before its prompt is composed."""
         return self.compose(asked, Recalled({}, ()), None)
 
-    def follow(self, request_id: RequestId, after: int = 0) -> AsyncIterator[list[Logged]]:
+    def follow(self, accepted: Accepted) -> AsyncGenerator[list[Logged]]:
         """The replies, as they are logged."""
-        return self._mailbox.follow(request_id, after)
+        return self._mailbox.follow(accepted.request.id, accepted.follower)
 
     def estimate(self, asked: Asked) -> int:
         """Tokens the request may cost: prompt, passages and the answer it may produce."""
@@ -217,7 +232,7 @@ class Answering:
         context = (known.max_model_len if known else 0) or DEFAULT_CONTEXT
         count = self._fleet.counter(asked.model)
         around = sum(count(f"{name}: {value}\n") for name, value in facts.items()) + 4 * TEMPLATE_TOKENS
-        return context - self.estimate(asked) - around
+        return context - asked.cost_tokens - around
 
     async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:
         """Wait for another request of the session.

@@ -77,6 +77,7 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
     standing: dict[str, Coroutine[Any, Any, None]] = {
         "fleet": context.fleet.watch(),
         "admission": context.admission.run(),
+        "mailbox.look": context.mailbox.look(),
         "knowledge": _open_knowledge(context.knowledge),
     }
     for shard in shards:

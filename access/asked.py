@@ -18,7 +18,7 @@ class Asked:
 
     ``history`` is what the client itself sent before the question; a ``session`` adds what the session remembers.
     The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
-    ``retention`` counts from the end of the answer.
+    ``retention`` counts from the end of the answer; ``cost_tokens`` is what admission was asked for.
     """
 
     id: RequestId
@@ -44,6 +44,7 @@ class Asked:
     fingerprint: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
+    cost_tokens: int = 0
     created_at: float = 0.0
     traceparent: str | None = None
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from access import sse
 from access.problems import body_of_failure
 from access.transcript import Transcript, citations, served_name, url_citation
@@ -25,6 +27,8 @@ from contracts.messages import (
     Usage,
 )
 
+_PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+_encode = msgspec.json.encode
 _RESET = Failure(
     code="stream_reset", message="The answer had to start again on another worker; ask again, or use /v1/responses."
 )
@@ -57,6 +61,7 @@ class ChatStream:
         self._request = request
         self._include_usage = include_usage
         self._head = _head(request, "chat.completion.chunk")
+        self._around_text: dict[int, tuple[bytes, bytes]] = {}
         self._transcript = Transcript()
         self._opened: set[int] = set()
 
@@ -68,7 +73,7 @@ class ChatStream:
                 self._opened.add(index)
                 return self._chunk(index, {"role": "assistant", "content": ""})
             case Delta(index=index, text=text) if text:
-                return self._chunk(index, {"content": text})
+                return self._text_chunk(index, text)
             case SequenceFinished(index=index, reason=reason):
                 return self._finish_chunk(index, reason)
             case Finished(usage=usage, status=status):
@@ -98,6 +103,14 @@ class ChatStream:
         if not self._include_usage:
             return sse.DONE
         return sse.frame(self._head | {"choices": [], "usage": usage_of(usage)}) + sse.DONE
+
+    def _text_chunk(self, index: int, text: str) -> bytes:
+        """A chunk of text: all but the text is the same each time, and is rendered once."""
+        if index not in self._around_text:
+            before, _, after = self._chunk(index, {"content": _PLACE}).partition(_encode(_PLACE))
+            self._around_text[index] = before, after
+        before, after = self._around_text[index]
+        return before + _encode(text) + after
 
     def _chunk(
         self, index: int, delta: dict[str, Any], reason: str | None = None, more: dict[str, Any] | None = None

@@ -57,13 +57,14 @@ class Context:
         task.add_done_callback(self.background.discard)
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:
+    # A coroutine, because the framework runs plain functions in a thread: a hop for every request.
     return cast(Context, request.app.state.context)
 
 
 async def caller_of(request: Request) -> Caller:
     """Raises ``Unauthenticated``."""
-    return await context_of(request).keys.authenticate(request.headers.get("authorization"))
+    return await (await context_of(request)).keys.authenticate(request.headers.get("authorization"))
 
 
 InContext = Annotated[Context, Depends(context_of)]

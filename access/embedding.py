@@ -10,7 +10,7 @@ import numpy as np
 
 from access import problems
 from access.fleet import Fleet
-from access.mailbox import Mailbox
+from access.mailbox import Follower, Mailbox
 from access.transcript import Transcript
 from contracts.errors import DependencyDown, Overload
 from contracts.functions import Protocol, Submission
@@ -79,14 +79,9 @@ class StreamEmbedder:
             created_at=time.time(),
             deadline_seconds=DEADLINE.total_seconds(),
         )
-        submission = Submission(request, RETENTION)
-        submitted = await self._protocol.submit(
-            submission, queue_bound=QUEUE_BOUND, grant_until=grant_until, follower=self._access
-        )
-        if submitted.outcome != "ok":
-            raise Overload("The embedding queue is full. Try again in a moment.", code="queue_full")
+        follower = await self._submit(request, grant_until)
         transcript = Transcript()
-        async for batch in self._mailbox.follow(request.id):
+        async for batch in self._mailbox.follow(request.id, follower):
             for logged in batch:
                 transcript.fold(logged.seq, logged.reply)
         if transcript.failure is not None:
@@ -95,3 +90,17 @@ class StreamEmbedder:
             raise Overload("No worker embedded the texts in time. Try again in a moment.", code="deadline_exceeded")
         vectors = [np.frombuffer(transcript.vectors[index], dtype="<f4") for index in range(len(texts))]
         return vectors, transcript.usage.prompt_tokens
+
+    async def _submit(self, request: InferenceRequest, grant_until: float) -> Follower:
+        follower = self._mailbox.expect(request.id)
+        try:
+            submitted = await self._protocol.submit(
+                Submission(request, RETENTION), queue_bound=QUEUE_BOUND, grant_until=grant_until, follower=self._access
+            )
+        except BaseException:
+            self._mailbox.forget(follower)
+            raise
+        if submitted.outcome == "ok":
+            return follower
+        self._mailbox.forget(follower)
+        raise Overload("The embedding queue is full. Try again in a moment.", code="queue_full")

@@ -1,14 +1,14 @@
 """One reader per process and shard hears of new replies for all open requests at once.
 
 The mailbox is a hint, the log is the truth: a follower that finds a hole in what the mailbox brought reads the log, and
-each one looks at the log by itself when it has heard nothing for a while. So a lost, trimmed or expired mailbox costs
-time and never a reply.
+the tails of all open logs are looked at now and then. So a lost, trimmed or expired mailbox costs time and never a
+reply.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -42,57 +42,92 @@ class Logged:
 
 
 @dataclass(eq=False, slots=True)
-class _Follower:
-    """Replies heard and not yet handed on, and the bell that says there are some."""
+class Follower:
+    """One reader of one request: the replies heard and not yet handed on, and the bell that says there is news.
 
+    ``seen`` is the last reply handed on. ``behind`` says that the log is ahead of what was heard.
+    """
+
+    request_id: RequestId
     heard: list[Logged] = field(default_factory=list)
     bell: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: int = 0
+    behind: bool = False
 
     def hear(self, logged: Logged) -> None:
         self.heard.append(logged)
         self.bell.set()
 
-    def drain(self) -> list[Logged]:
-        heard, self.heard = self.heard, []
+    def fall_behind(self) -> None:
+        self.behind = True
+        self.bell.set()
+
+    def drain(self) -> list[Logged] | None:
+        """What was heard beyond ``seen``; ``None`` when there is a hole in it and only the log can say."""
         self.bell.clear()
+        heard, self.heard = [logged for logged in self.heard if logged.seq > self.seen], []
+        numbers = [logged.seq for logged in heard]
+        if self.behind or numbers != list(range(self.seen + 1, self.seen + 1 + len(heard))):
+            self.behind = False
+            return None
         return heard
 
 
 class Mailbox:
-    """Follows requests for one access process. ``read`` and ``keep`` run once per shard, as tasks of the process."""
+    """Follows requests for one access process. ``read``, ``keep`` and ``look`` run once per shard, as its tasks."""
 
     def __init__(self, commands: Redis, reads: Redis, protocol: Protocol, access: AccessId):
         self._commands = commands
         self._reads = reads
         self._protocol = protocol
         self._access = access
-        self._followers: dict[RequestId, set[_Follower]] = {}
+        self._followers: dict[RequestId, set[Follower]] = {}
 
     @property
     def open_requests(self) -> int:
         return len(self._followers)
 
-    async def follow(self, request_id: RequestId, after: int = 0) -> AsyncIterator[list[Logged]]:
-        """Every reply numbered above ``after``, in order, exactly once, in batches as they come; ends with the end.
+    def expect(self, request_id: RequestId) -> Follower:
+        """A follower of a request that is about to be submitted with this process as its follower.
+
+        It hears every reply from the first one on, so its log need not be read. To be given to ``follow``, or
+        to ``forget`` if the request is not submitted.
+        """
+        follower = Follower(request_id)
+        self._followers.setdefault(request_id, set()).add(follower)
+        return follower
+
+    def forget(self, follower: Follower) -> None:
+        """Stop hearing for a follower. Redis is not told: nothing was submitted."""
+        followers = self._followers.get(follower.request_id, set())
+        followers.discard(follower)
+        if not followers:
+            self._followers.pop(follower.request_id, None)
+
+    async def follow(self, request_id: RequestId, expected: Follower | None = None) -> AsyncGenerator[list[Logged]]:
+        """Every reply, in order, exactly once, in batches as they come; ends with the end.
 
         Raises:
             NotFound: no such request, or its log has expired.
         """
-        follower = _Follower()
-        self._followers.setdefault(request_id, set()).add(follower)
+        follower = expected or self.expect(request_id)
         try:
-            if await self._protocol.attach(request_id, self._access) is None:
-                raise NotFound("This request is not known, or its log has expired.", code="response_not_found")
-            batch = await self._read_log(request_id, after)
+            if expected is None:
+                if await self._protocol.attach(request_id, self._access) is None:
+                    raise NotFound("This request is not known, or its log has expired.", code="response_not_found")
+                follower.fall_behind()
             while True:
+                await follower.bell.wait()
+                batch = follower.drain()
+                if batch is None:
+                    batch = await self._read_log(request_id, follower.seen)
                 if batch:
-                    after = batch[-1].seq
+                    follower.seen = batch[-1].seq
                     yield batch
                     if batch[-1].last:
                         return
-                batch = await self._next(request_id, follower, after)
         finally:
-            await self._leave(request_id, follower)
+            await self._leave(follower)
 
     async def replies(self, request_id: RequestId) -> list[Logged]:
         """The log as it is now, without following it."""
@@ -124,6 +159,26 @@ class Mailbox:
                 log.warning("mailbox.unreachable", sentence="Redis does not answer; reading again.", shard=shard)
                 await asyncio.sleep(PAUSE_AFTER_ERROR.total_seconds())
 
+    async def look(self) -> None:
+        """Compare every open request with the tail of its log, so that even a lost end is found. Runs for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY.total_seconds())
+            try:
+                await self._look_once()
+            except connection.REDIS_UNAVAILABLE:
+                log.warning("mailbox.unreachable", sentence="Redis does not answer; looking again later.")
+
+    async def _look_once(self) -> None:
+        request_ids = list(self._followers)
+        async with self._commands.pipeline(transaction=False) as pipe:
+            for request_id in request_ids:
+                pipe.xrevrange(keys.replies(request_id), count=1)
+            tails: list[Any] = await pipe.execute()
+        for request_id, tail in zip(request_ids, tails, strict=True):
+            for follower in self._followers.get(request_id, ()):
+                if tail and _seq(tail[0][0]) > follower.seen:
+                    follower.fall_behind()
+
     async def _read_once(self, shard: Shard, last: bytes) -> bytes:
         key = keys.mailbox(shard, self._access)
         block = int(connection.BLOCK.total_seconds() * 1000)
@@ -146,33 +201,24 @@ class Mailbox:
         for follower in followers:
             follower.hear(logged)
 
-    async def _next(self, request_id: RequestId, follower: _Follower, after: int) -> list[Logged]:
-        """What the mailbox brought beyond ``after``; the log itself after a hole or a long silence."""
-        try:
-            async with asyncio.timeout(LOOK_EVERY.total_seconds()):
-                await follower.bell.wait()
-        except TimeoutError:
-            return await self._read_log(request_id, after)
-        fresh = [logged for logged in follower.drain() if logged.seq > after]
-        if fresh and [logged.seq for logged in fresh] != list(range(after + 1, after + 1 + len(fresh))):
-            return await self._read_log(request_id, after)
-        return fresh
-
     async def _read_log(self, request_id: RequestId, after: int) -> list[Logged]:
         entries: Any = await self._commands.xrange(keys.replies(request_id), min=f"({after}-0" if after else "-")
         return [_logged(entry, fields) for entry, fields in entries]
 
-    async def _leave(self, request_id: RequestId, follower: _Follower) -> None:
-        followers = self._followers.get(request_id, set())
-        followers.discard(follower)
-        if not followers and self._followers.pop(request_id, None) is not None:
+    async def _leave(self, follower: Follower) -> None:
+        self.forget(follower)
+        if follower.request_id not in self._followers:
             try:
-                await self._protocol.detach(request_id, self._access)
+                await self._protocol.detach(follower.request_id, self._access)
             except connection.REDIS_UNAVAILABLE:
                 log.info("mailbox.detach_lost", sentence="Redis does not answer; the follower stays registered.")
+
+
+def _seq(entry: bytes) -> int:
+    return int(entry.split(b"-")[0])
 
 
 def _logged(entry: bytes, fields: dict[bytes, bytes]) -> Logged:
     ((name, payload),) = fields.items()
     generation, letter = name.decode().split(":")
-    return Logged(int(entry.split(b"-")[0]), Generation(generation), decode_reply(payload), letter in TERMINAL_LETTERS)
+    return Logged(_seq(entry), Generation(generation), decode_reply(payload), letter in TERMINAL_LETTERS)

@@ -6,7 +6,8 @@ Labels are models of the fleet and outcomes; never a tenant, a user or a session
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -48,12 +49,13 @@ def count_request(outcome: str, model: str) -> None:
     _REQUESTS.labels(model, outcome).inc()
 
 
-async def watched(batches: AsyncIterator[list[Logged]], model: str, began: float) -> AsyncIterator[list[Logged]]:
+async def watched(batches: AsyncGenerator[list[Logged]], model: str, began: float) -> AsyncGenerator[list[Logged]]:
     """The same batches, measured on their way. ``began`` is the request's arrival, by ``time.monotonic``."""
     watch = StreamWatch(model, began)
-    async for batch in batches:
-        watch.saw([logged.reply for logged in batch], time.monotonic())
-        yield batch
+    async with aclosing(batches):
+        async for batch in batches:
+            watch.saw([logged.reply for logged in batch], time.monotonic())
+            yield batch
 
 
 class StreamWatch:

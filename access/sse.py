@@ -9,7 +9,8 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +46,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        frames: AsyncIterator[bytes],
+        frames: AsyncGenerator[bytes],
         *,
         heartbeat: timedelta,
         headers: dict[str, str] | None = None,
@@ -56,47 +57,50 @@ class EventStream(Response):
         self._frames = frames
         self._heartbeat = heartbeat.total_seconds()
         self._on_leave = on_leave
+        self._complete = False
+        self._wrote_at = time.monotonic()
+        self._writing_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's signature)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        sending = asyncio.create_task(self._send_all(send), name="sse.send")
-        leaving = asyncio.create_task(until_left(receive), name="sse.leave")
+        ends = {
+            asyncio.create_task(self._send_all(send), name="sse.send"),
+            asyncio.create_task(self._keep_alive(send), name="sse.keep_alive"),
+            asyncio.create_task(until_left(receive), name="sse.left"),
+        }
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            leaving.cancel()
-            sending.cancel()
-            await asyncio.wait((sending, leaving))
-        error = None if sending.cancelled() else sending.exception()
-        if (sending.cancelled() or error) and self._on_leave is not None:
+            for task in ends:
+                task.cancel()
+            await asyncio.wait(ends)
+        if not self._complete and self._on_leave is not None:
             await self._on_leave()
-        if error is not None and not isinstance(error, TimeoutError | OSError):  # those: the client reads no more
-            raise error
+        for task in ends:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, OSError):  # that one: the connection broke
+                raise error
 
     async def _send_all(self, send: Send) -> None:
-        next_frame: asyncio.Task[bytes] | None = None
         try:
-            while True:
-                next_frame = next_frame or asyncio.ensure_future(anext(self._frames))
-                done, _ = await asyncio.wait((next_frame,), timeout=self._heartbeat)
-                if not done:
-                    await self._write(send, HEARTBEAT)
-                    continue
-                try:
-                    body = next_frame.result()
-                except StopAsyncIteration:
-                    await self._write(send, b"", more=False)
-                    return
-                next_frame = None
+            async for body in self._frames:
                 await self._write(send, body)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            self._complete = True
         finally:
-            if next_frame is not None:
-                next_frame.cancel()
-                await asyncio.wait((next_frame,))
-            close = getattr(self._frames, "aclose", None)
-            if close is not None:
-                await close()
+            await self._frames.aclose()
 
-    async def _write(self, send: Send, body: bytes, *, more: bool = True) -> None:
-        async with asyncio.timeout(WRITE_DEADLINE.total_seconds()):
-            await send({"type": "http.response.body", "body": body, "more_body": more})
+    async def _write(self, send: Send, body: bytes) -> None:
+        self._writing_since = time.monotonic()
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        self._writing_since, self._wrote_at = None, time.monotonic()
+
+    async def _keep_alive(self, send: Send) -> None:
+        """A comment after each silence. Returns, which ends the stream, when a write has been stuck for too long."""
+        while True:
+            now = time.monotonic()
+            if self._writing_since is not None and now - self._writing_since > WRITE_DEADLINE.total_seconds():
+                return
+            if self._writing_since is None and now - self._wrote_at >= self._heartbeat:
+                await self._write(send, HEARTBEAT)
+            await asyncio.sleep(min(self._heartbeat, WRITE_DEADLINE.total_seconds()) / 2)

@@ -47,8 +47,8 @@ class Submissions:
         """
         await self._understand(asked, await self._protocol.wait(_submission(asked, request)))
 
-    async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict) -> None:
-        """Queue a granted request. Accepted means stored.
+    async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict, *, followed: bool) -> None:
+        """Queue a granted request. Accepted means stored; ``followed`` has its replies sent to this process.
 
         Raises:
             SessionBusy: try again when the other request has ended.
@@ -60,7 +60,7 @@ class Submissions:
             _submission(asked, request),
             queue_bound=self._queue_bound,
             grant_until=verdict.grant_until,
-            follower=self._access,
+            follower=self._access if followed else None,
         )
         await self._understand(asked, submitted)
 

@@ -86,4 +86,4 @@ async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepte
     try:
         return await context.answering.begin(asked, on_queued)
     except AlreadyAnswered as earlier:
-        return Accepted(earlier.request, None)
+        return Accepted(earlier.request)

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from datetime import timedelta
 
+import uvloop
 from redis.asyncio import Redis
 
 from contracts import configuration, connection, keys, logs
@@ -97,7 +98,7 @@ def main() -> int:
     process = new_process_id("limiter")
     logs.configure("limiter", process)
     try:
-        asyncio.run(_until_signalled(configuration.load(LimiterSettings), process))
+        uvloop.run(_until_signalled(configuration.load(LimiterSettings), process))
     except (configuration.BadSettings, DependencyDown):
         return 2
     return 0

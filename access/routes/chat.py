@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -120,10 +121,10 @@ async def create_chat_completion(
 
 async def _whole(context: Context, asked: Asked) -> Response:
     begun = await begin(context, asked, stream=False)
-    request = (await begun.accepted).request
-    transcript = Transcript()
+    accepted = await begun.accepted
+    request, transcript = accepted.request, Transcript()
     try:
-        async for batch in watched(context.answering.follow(request.id), request.model, begun.began):
+        async for batch in watched(context.answering.follow(accepted), request.model, begun.began):
             for logged in batch:
                 transcript.fold(logged.seq, logged.reply)
     except asyncio.CancelledError:
@@ -148,19 +149,19 @@ def _stream(context: Context, begun: Begun, include_usage: bool) -> Response:
     )
 
 
-async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncIterator[bytes]:
+async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncGenerator[bytes]:
     async for verdict in begun.waiting():
         yield sse.comment(f"queued position={verdict.position} eta_seconds={verdict.eta_seconds:.1f}")
     try:
-        request = (await begun.accepted).request
+        accepted = await begun.accepted
     except PenstockError as error:
         yield sse.frame(problems.body(error)) + sse.DONE
         return
-    stream = ChatStream(request, include_usage=include_usage)
-    async for batch in watched(context.answering.follow(request.id), request.model, begun.began):
-        frames = b"".join([stream.frames(logged.seq, logged.reply) for logged in batch])
-        if frames:
-            yield frames
+    stream = ChatStream(accepted.request, include_usage=include_usage)
+    async with aclosing(watched(context.answering.follow(accepted), accepted.request.model, begun.began)) as batches:
+        async for batch in batches:
+            if frames := b"".join([stream.frames(logged.seq, logged.reply) for logged in batch]):
+                yield frames
 
 
 def _message(message: ChatBodyMessage) -> ChatMessage:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -178,9 +179,10 @@ async def list_input_items(response_id: str, context: InContext, caller: ByCalle
 
 async def _whole(context: Context, asked: Asked) -> Response:
     begun = await begin(context, asked, stream=False)
-    request = (await begun.accepted).request
+    accepted = await begun.accepted
+    request = accepted.request
     try:
-        replies = watched(context.answering.follow(request.id), request.model, begun.began)
+        replies = watched(context.answering.follow(accepted), request.model, begun.began)
         transcript = await _folded(replies)
     except asyncio.CancelledError:
         client_left(context, request)
@@ -204,7 +206,7 @@ async def _in_background(context: Context, asked: Asked, *, stream: bool) -> Res
 
 async def _begin_unattended(context: Context, asked: Asked) -> None:
     try:
-        await context.answering.begin(asked)
+        await context.answering.begin(asked, followed=False)
     except PenstockError as error:
         await _refuse(context, asked, error)
 
@@ -216,7 +218,7 @@ async def _refuse(context: Context, asked: Asked, error: PenstockError) -> None:
 
 
 def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
-    async def frames() -> AsyncIterator[bytes]:
+    async def frames() -> AsyncGenerator[bytes]:
         request = begun.request
         if request is None:  # it has to wait, and its client is about to learn its id
             request = context.answering.waiting(asked)
@@ -226,14 +228,15 @@ def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
         async for verdict in begun.waiting():
             yield renderer.queued(verdict)
         try:
-            request = (await begun.accepted).request
+            accepted = await begun.accepted
         except PenstockError as error:
             await _refuse(context, asked, error)
             yield sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
             return
-        replies = watched(context.answering.follow(request.id), request.model, begun.began)
-        async for frame in _rendered(replies, ResponseStream(request, after=QUEUED_NUMBER)):
-            yield frame
+        replies = watched(context.answering.follow(accepted), request.model, begun.began)
+        async with aclosing(_rendered(replies, ResponseStream(accepted.request, after=QUEUED_NUMBER))) as rendered:
+            async for frame in rendered:
+                yield frame
 
     async def left() -> None:
         await begun.abandon()
@@ -242,25 +245,26 @@ def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
     return sse.EventStream(frames(), heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
 
 
-def _event_stream(context: Context, frames: AsyncIterator[bytes], request: InferenceRequest) -> Response:
+def _event_stream(context: Context, frames: AsyncGenerator[bytes], request: InferenceRequest) -> Response:
     async def left() -> None:
         client_left(context, request)
 
     return sse.EventStream(frames, heartbeat=context.settings.heartbeat, on_leave=left)
 
 
-async def _following(context: Context, request: InferenceRequest, renderer: ResponseStream) -> AsyncIterator[bytes]:
+async def _following(context: Context, request: InferenceRequest, renderer: ResponseStream) -> AsyncGenerator[bytes]:
     if created := renderer.created():
         yield created
-    async for frame in _rendered(context.answering.follow(request.id), renderer):
-        yield frame
+    async with aclosing(_rendered(context.mailbox.follow(request.id), renderer)) as rendered:
+        async for frame in rendered:
+            yield frame
 
 
-async def _rendered(replies: AsyncIterator[list[Logged]], renderer: ResponseStream) -> AsyncIterator[bytes]:
-    async for batch in replies:
-        frames = b"".join([renderer.frames(logged) for logged in batch])
-        if frames:
-            yield frames
+async def _rendered(replies: AsyncGenerator[list[Logged]], renderer: ResponseStream) -> AsyncGenerator[bytes]:
+    async with aclosing(replies):
+        async for batch in replies:
+            if frames := b"".join([renderer.frames(logged) for logged in batch]):
+                yield frames
 
 
 async def _stopped(context: Context, stored: Stored) -> Transcript:
@@ -268,7 +272,7 @@ async def _stopped(context: Context, stored: Stored) -> Transcript:
     await context.protocol.cancel(stored.request.id)
     try:
         async with asyncio.timeout(5):
-            return await _folded(context.answering.follow(stored.request.id))
+            return await _folded(context.mailbox.follow(stored.request.id))
     except TimeoutError:
         return await context.stored.transcript(context.mailbox, stored)
 

@@ -78,6 +78,12 @@ local function post(p, request, news)
     end
 end
 
+local function add_follower(p, id, access)
+    local followers = redis.call('HGET', request_key(p, id), 'followers') or ''
+    if string.find(' ' .. followers .. ' ', ' ' .. access .. ' ', 1, true) then return end
+    redis.call('HSET', request_key(p, id), 'followers', followers == '' and access or followers .. ' ' .. access)
+end
+
 -- Write one reply to the log and note it for the followers.
 local function log_reply(p, id, seq, generation, letter, payload, news)
     local field = generation .. ':' .. letter

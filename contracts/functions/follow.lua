@@ -4,13 +4,10 @@
 -- Answers state, tail; nothing when the request is unknown.
 local function attach(keys, args)
     local p, id, access = keys[1], args[1], args[2]
-    local found = read(request_key(p, id), 'state', 'followers')
-    if not found.state then return {} end
-    local followers = found.followers or ''
-    if not ENDED[found.state] and not string.find(' ' .. followers .. ' ', ' ' .. access .. ' ', 1, true) then
-        redis.call('HSET', request_key(p, id), 'followers', followers == '' and access or followers .. ' ' .. access)
-    end
-    return { found.state, (tail_of(p, id)) }
+    local state = redis.call('HGET', request_key(p, id), 'state')
+    if not state then return {} end
+    if not ENDED[state] then add_follower(p, id, access) end
+    return { state, (tail_of(p, id)) }
 end
 
 -- KEYS: prefix. ARGV: id, access. Answers how many followers remain.

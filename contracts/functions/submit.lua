@@ -72,7 +72,7 @@ local function submit(keys, args)
     if other then return { 'BUSY', other } end
 
     store(p, 'queued', args)
-    if follower ~= '' then redis.call('HSET', request_key(p, id), 'followers', follower) end
+    if follower ~= '' then add_follower(p, id, follower) end
     local entry = redis.call('XADD', queue, '*', 'id', id)
     redis.call('HSET', request_key(p, id), 'entry', entry)
     if session ~= '' then

@@ -136,6 +136,10 @@ class VllmEngine:
             # On a CPU, compiling takes half a minute at each first start and gains nothing for small models.
             "enforce_eager": current_platform.is_cpu(),
         }
+        if current_platform.is_cpu():
+            # The cache is reused by whole blocks: with the 128 tokens that are vLLM's choice on a CPU, the turns of a
+            # short conversation would share none. 32 is the least that its kernels like.
+            chosen["block_size"] = 32
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**(chosen | dict(self._arguments))))
 
     async def _outputs(

@@ -18,7 +18,7 @@ from tests.servers import redis_server
 from tests.stack import ROOT, Stack, stack
 
 FAQ = ROOT / "rag" / "sample" / "faq.jsonl"
-QUESTION = "How long does delivery inside the EU take?"
+QUESTION = "How long does delivery take?"
 
 
 @pytest.fixture(scope="session")
