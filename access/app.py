@@ -26,10 +26,11 @@ from access.settings import AccessSettings
 from access.stored import StoredRequests
 from access.submission import Submissions
 from contracts import connection, logs
-from contracts.errors import DependencyDown
+from contracts.errors import PenstockError
 from contracts.functions import Library, Protocol
-from contracts.ids import AccessId, Shard, new_process_id
+from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
+from rag.catalog import new_collection_id
 from rag.knowledge import Knowledge
 from rag.settings import RagSettings
 
@@ -78,7 +79,7 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
         "fleet": context.fleet.watch(),
         "admission": context.admission.run(),
         "mailbox.look": context.mailbox.look(),
-        "knowledge": _open_knowledge(context.knowledge),
+        "knowledge": _open_knowledge(context),
     }
     for shard in shards:
         standing[f"mailbox.read {shard}"] = context.mailbox.read(shard)
@@ -158,15 +159,20 @@ async def _bootstrap_key(context: Context) -> None:
         await context.keys.create("bootstrap", context.settings.default_tenant, SCOPES, key=chosen.get_secret_value())
 
 
-async def _open_knowledge(knowledge: Knowledge) -> None:
-    """Milvus may come later than access, and must not hold up answers that need no knowledge."""
+async def _open_knowledge(context: Context) -> None:
+    """Milvus and the embedder may come later than access, and must not hold up answers that need no knowledge.
+
+    The first search of all is slow everywhere on its way, and would miss the deadline of whoever asks it: it is ours.
+    """
     while True:
         try:
-            await knowledge.open()
-        except DependencyDown as error:
+            await context.knowledge.open()
+            await context.knowledge.retriever.rank(TenantId("-"), [new_collection_id()], "warm-up")
+        except PenstockError as error:
             log.warning("knowledge.unreachable", sentence=error.message)
             await asyncio.sleep(REOPEN_PAUSE_SECONDS)
         else:
+            context.knowledge_ready.set()
             await asyncio.Event().wait()
 
 

@@ -32,7 +32,7 @@ async def history_of(context: Context, caller: Caller, response_id: str | None) 
 async def _stored(context: Context, caller: Caller, response_id: str) -> Stored:
     message = f"No stored response with id '{response_id[:80]}'."
     try:
-        stored = await context.stored.load(caller.tenant, parse_public(response_id, RESPONSE_PREFIX))
+        stored = await context.stored.load(caller, parse_public(response_id, RESPONSE_PREFIX))
     except BadId as error:
         raise NotFound(message, code="response_not_found", param="previous_response_id") from error
     if not stored.request.stored:

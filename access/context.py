@@ -47,6 +47,7 @@ class Context:
     profiles: Profiles
     knowledge: Knowledge
     embedder: StreamEmbedder
+    knowledge_ready: asyncio.Event = field(default_factory=asyncio.Event)
     background: set[asyncio.Task[Any]] = field(default_factory=set)
     started_at: float = field(default_factory=time.time)
 

@@ -40,6 +40,7 @@ STATUS_OF_CODE = {
     "idempotency_conflict": 422,
     "conversation_locked": 400,
     "log_expired": 410,
+    "body_timeout": 408,
     "body_too_large": 413,
     "method_not_allowed": 405,
 }

@@ -7,11 +7,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from access.auth import Caller
 from access.mailbox import Mailbox
 from access.transcript import Transcript
 from contracts import keys
 from contracts.errors import CallerError, NotFound
-from contracts.ids import BadId, RequestId, TenantId, shard_of
+from contracts.ids import BadId, RequestId, shard_of
 from contracts.messages import InferenceRequest
 from contracts.states import TERMINAL
 
@@ -29,16 +30,16 @@ class Stored:
 
 
 class StoredRequests:
-    """Looks requests up. Another tenant's is not found, whatever is done with its id."""
+    """Looks requests up. A stranger's is not found, whatever is done with its id."""
 
     def __init__(self, redis: Redis):
         self._redis = redis
 
-    async def load(self, tenant: TenantId, request_id: str) -> Stored:
+    async def load(self, caller: Caller, request_id: str) -> Stored:
         """One request.
 
         Raises:
-            NotFound: there is none, or it is another tenant's.
+            NotFound: there is none, or it is another tenant's, or another user's where the key is bound to one.
         """
         try:
             shard_of(request_id)
@@ -46,10 +47,10 @@ class StoredRequests:
             raise _unknown() from error
         found: Any = await self._redis.hmget(keys.request(RequestId(request_id)), ["state", "body", "tenant"])
         state, body, owner = found
-        if state is None or body is None or owner is None or owner.decode() != tenant:
+        if state is None or body is None or owner is None or owner.decode() != caller.tenant:
             raise _unknown()
         request = InferenceRequest.decode(body)
-        if request.tenant != tenant:
+        if request.tenant != caller.tenant or (caller.user and request.user != caller.user):
             raise _unknown()
         return Stored(request, state.decode())
 

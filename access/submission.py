@@ -73,7 +73,7 @@ class Submissions:
             case "ok":
                 return
             case "existing":
-                raise AlreadyAnswered((await self._stored.load(asked.caller.tenant, submitted.other)).request)
+                raise AlreadyAnswered((await self._stored.load(asked.caller, submitted.other)).request)
             case "busy":
                 raise SessionBusy(submitted.other)
             case "conflict":

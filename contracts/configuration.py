@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import InitSettingsSource
 
-S = TypeVar("S", bound=BaseSettings)
+S = TypeVar("S", bound="Settings")
 
 
 def _seconds(value: Any) -> Any:
@@ -37,13 +37,28 @@ class BadSettings(Exception):
     """A setting is wrong. The message names it, where it stands and what is allowed."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs to know. Subclasses set ``section`` and ``env_prefix`` and add their own fields."""
+class Settings(BaseSettings):
+    """A part of the settings. Subclasses set ``section`` and ``env_prefix`` and add their own fields."""
 
     section: ClassVar[str] = ""
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", env_nested_delimiter="__", populate_by_name=True, validate_default=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (not used: settings come from where they are said)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (likewise)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _file_section(cls))
+
+
+class ServiceSettings(Settings):
+    """What every service needs to know."""
 
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -57,17 +72,6 @@ class ServiceSettings(BaseSettings):
         validation_alias=AliasChoices("shards", "PENSTOCK_SHARDS"),
         description="Shards of the key space.",
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (not used: settings come from where they are said)
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (likewise)
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _file_section(cls.section))
 
 
 def load(settings: type[S], **overrides: Any) -> S:
@@ -84,7 +88,8 @@ def load(settings: type[S], **overrides: Any) -> S:
         raise BadSettings("; ".join(_sentence(settings, problem) for problem in error.errors())) from error
 
 
-def _file_section(section: str) -> dict[str, Any]:
+def _file_section(settings: type[Settings]) -> dict[str, Any]:
+    """The settings' own section, and what all services share where they have it too."""
     path = os.environ.get("PENSTOCK_CONFIG")
     if not path:
         return {}
@@ -94,8 +99,8 @@ def _file_section(section: str) -> dict[str, Any]:
         raise BadSettings(f"PENSTOCK_CONFIG names {path}, which cannot be read: {error}") from error
     if not isinstance(whole, dict):
         raise BadSettings(f"{path} must be a mapping of sections, such as 'access:' and 'limiter:'")
-    common = {name: whole[name] for name in ("redis_url", "shards") if name in whole}
-    return common | (whole.get(section) or {})
+    shared = {name: whole[name] for name in ("redis_url", "shards") if name in whole and name in settings.model_fields}
+    return shared | (whole.get(settings.section) or {})
 
 
 def _adopt_secret_files() -> None:
@@ -108,7 +113,7 @@ def _adopt_secret_files() -> None:
                 raise BadSettings(f"{name} names {path}, which cannot be read: {error}") from error
 
 
-def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
+def _refuse_unknown_variables(settings: type[Settings]) -> None:
     prefix = settings.model_config.get("env_prefix", "")
     known = [name.upper() for name in settings.model_fields]
     for variable in os.environ:
@@ -124,9 +129,9 @@ def _nearest(field: str, known: list[str], prefix: str) -> str:
     return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
-def _sentence(settings: type[BaseSettings], problem: Any) -> str:
+def _sentence(settings: type[Settings], problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
-    section = getattr(settings, "section", "")
+    section = settings.section
     where = f"{settings.model_config.get('env_prefix', '')}{field.upper().replace('.', '__')}"
     if problem["type"] == "extra_forbidden":
         known = [name.upper() for name in settings.model_fields]

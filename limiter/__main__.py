@@ -99,7 +99,8 @@ def main() -> int:
     logs.configure("limiter", process)
     try:
         uvloop.run(_until_signalled(configuration.load(LimiterSettings), process))
-    except (configuration.BadSettings, DependencyDown):
+    except (configuration.BadSettings, DependencyDown) as error:
+        logs.get().error("limiter.cannot_start", sentence=str(error))
         return 2
     return 0
 

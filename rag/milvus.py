@@ -115,15 +115,15 @@ class Milvus:
             return await call()
         except MilvusException as error:
             if error.code != _NOT_LOADED:
-                raise _translated(error) from error
+                raise _unavailable() from error
         except grpc.RpcError as error:
-            raise _translated(error) from error
+            raise _unavailable() from error
         # A server that restarted has the collection on disk and not in memory.
         await self._define(lambda client: client.load_collection(name))
         try:
             return await call()
         except (MilvusException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise _unavailable() from error
 
     async def _define(self, define: Callable[[MilvusClient], None]) -> None:
         def run() -> None:
@@ -138,8 +138,8 @@ class Milvus:
         try:
             await asyncio.to_thread(run)
         except (MilvusException, grpc.RpcError) as error:
-            raise _translated(error) from error
+            raise _unavailable() from error
 
 
-def _translated(error: Exception) -> DependencyDown:
-    return DependencyDown(f"Milvus: {error}", code="knowledge_unavailable")
+def _unavailable() -> DependencyDown:
+    return DependencyDown("The knowledge store does not answer. Try again in a moment.", code="knowledge_unavailable")

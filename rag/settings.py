@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import ClassVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-
-def _seconds(value: object) -> object:
-    """Numbers are seconds, also as the text that an environment variable is."""
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+from contracts.configuration import Duration, Settings
 
 
-Duration = Annotated[timedelta, BeforeValidator(_seconds)]
-
-
-class RagSettings(BaseSettings):
+class RagSettings(Settings):
     """Environment: ``MILVUS_URI``, ``MILVUS_TOKEN`` and ``PENSTOCK_RAG__<FIELD>``; durations in seconds or ISO 8601."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="PENSTOCK_RAG__", frozen=True, extra="forbid", populate_by_name=True, env_ignore_empty=True
-    )
+    section: ClassVar[str] = "rag"
+    model_config = SettingsConfigDict(env_prefix="PENSTOCK_RAG__", env_ignore_empty=True)
 
     milvus_uri: str = Field(
         default="http://127.0.0.1:19530",

@@ -49,5 +49,6 @@ async def what_is_missing(context: Context) -> list[str]:
     needed = {preset.model for preset in presets}
     if any(preset.collections for preset in presets):
         needed.add(context.settings.embedding_model)
+        missing += [] if context.knowledge_ready.is_set() else ["knowledge"]
     missing += [f"worker for {model}" for model in sorted(needed) if context.fleet.state(model) != "ready"]
     return missing

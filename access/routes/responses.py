@@ -290,7 +290,7 @@ async def _load(context: Context, caller: Any, response_id: str) -> Stored:
         token = parse_public(response_id, RESPONSE_PREFIX)
     except BadId as error:
         raise NotFound("No response with this id.", code="response_not_found", param="response_id") from error
-    stored = await context.stored.load(caller.tenant, token)
+    stored = await context.stored.load(caller, token)
     if not stored.request.stored and stored.ended:
         raise NotFound("This response was not stored.", code="response_not_found", param="response_id")
     return stored
