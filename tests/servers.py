@@ -6,7 +6,7 @@ import contextlib
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import redis
@@ -42,7 +42,7 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def redis_server(binary: str, folder: Path) -> Iterator[str]:
+def redis_server(binary: str, folder: Path) -> Generator[str]:
     """A server of the kind ``penstock up`` embeds; yields its URL."""
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from redis.asyncio import Redis
 
@@ -22,7 +22,7 @@ MODEL = "tiny"
 
 
 @contextlib.asynccontextmanager
-async def limiter_running(redis_url: str, **settings: float) -> AsyncIterator[None]:
+async def limiter_running(redis_url: str, **settings: float) -> AsyncGenerator[None]:
     """A limiter in this process."""
     task = asyncio.create_task(run(LimiterSettings(redis_url=redis_url, **settings), "limiter-test"))  # type: ignore[arg-type]
     try:
@@ -33,7 +33,7 @@ async def limiter_running(redis_url: str, **settings: float) -> AsyncIterator[No
 
 
 @contextlib.asynccontextmanager
-async def asking(redis_url: str, access: AccessId = ACCESS, **settings: object) -> AsyncIterator[Admission]:
+async def asking(redis_url: str, access: AccessId = ACCESS, **settings: object) -> AsyncGenerator[Admission]:
     """The asking side of one access process, listening."""
     redis, listening = connection.commands(redis_url), connection.blocking(redis_url)
     admission = Admission(redis, listening, access, **settings)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from redis.asyncio import Redis
 
@@ -18,7 +18,7 @@ from tests.integration.limiter.gatehouse import announce, asking, eventually, le
 
 
 @contextlib.contextmanager
-def limiter_process(redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
+def limiter_process(redis_url: str) -> Generator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-m", "limiter"], env={**os.environ, "REDIS_URL": redis_url})
     try:
         yield process

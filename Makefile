@@ -1,0 +1,35 @@
+# The vocabulary: up, test, check, format, bench, docs, clean. Installing is part of each and takes no time when nothing changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: up test check format bench docs clean install
+
+up: install ## start everything on this machine; ARGS="--workers 2" for more
+	@$(BIN)/penstock up $(ARGS)
+
+test: install ## all tests; ARGS="tests/unit -x" for some
+	$(BIN)/pytest $(ARGS)
+
+check: install ## lint, format, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+format: install ## write the code as `make check` wants to read it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: install ## one benchmark: make bench ARGS=engine
+	@$(BIN)/penstock bench $(ARGS)
+
+docs: install ## write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+clean: ## forget the environment, caches and builds; the data of .penstock stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install:
+	@$(PYTHON) requirements/install.py

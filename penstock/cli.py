@@ -1,0 +1,149 @@
+"""The command line. Each command says what it takes; what it does stands in the module of its name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from penstock.errors import CommandError
+
+app = typer.Typer(
+    name="penstock",
+    help="LLM inference that is pulled: requests wait in Redis Streams until a worker has room.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+faq_app = typer.Typer(help="The entries that answers are drawn from.", no_args_is_help=True)
+config_app = typer.Typer(help="The settings of the services.", no_args_is_help=True)
+app.add_typer(faq_app, name="faq")
+app.add_typer(config_app, name="config")
+
+Data = Annotated[Path, typer.Option(help="Folder of 'penstock up': its data, secrets and logs.")]
+Url = Annotated[
+    str | None, typer.Option(help="An access process, such as http://127.0.0.1:8000. Default: the one that runs here.")
+]
+DEFAULT_DATA = Path(".penstock")
+
+
+@app.command()
+def up(
+    *,
+    engine: Annotated[Literal["vllm", "openai", "scripted"] | None, typer.Option(help="What answers.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder or hub name of another model for vLLM.")] = None,
+    upstream_url: Annotated[str | None, typer.Option(help="With openai: base URL of the server to ask.")] = None,
+    upstream_model: Annotated[str | None, typer.Option(help="With openai: what that server calls the model.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Inference workers.")] = 1,
+    access: Annotated[int, typer.Option(min=1, max=64, help="Access processes, on the port and those after it.")] = 1,
+    port: Annotated[int, typer.Option(help="Port of the first access process.")] = 8000,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Start everything on this machine, ask it one question, and run until Ctrl-C."""
+    from penstock import plan, progress
+    from penstock.up import up as start
+
+    options = plan.Options(
+        engine=engine,
+        model=model,
+        upstream_url=upstream_url,
+        upstream_model=upstream_model,
+        workers=workers,
+        access=access,
+        port=port,
+        data=data,
+    )
+    start(options, progress.suited_to(sys.stdout))
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask.")],
+    model: Annotated[str, typer.Option(help="A model or a preset.")] = "faq-bot",
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Ask one question; the answer streams, and what it cites follows."""
+    from penstock import answers, target
+
+    at = target.find(url, data)
+    answer = answers.stream(answers.connect(at.url, at.key), model, question, _write)
+    typer.echo(answers.footnotes(answer))
+
+
+@faq_app.command("load")
+def faq_load(
+    file: Annotated[Path, typer.Argument(help="CSV, JSONL or Markdown.")],
+    store: Annotated[str, typer.Option(help="Name of the vector store; made if there is none.")] = "faq",
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Load a file of entries; the next question sees them."""
+    from penstock import answers, faq, target
+
+    at = target.find(url, data)
+    loaded = faq.load(answers.connect(at.url, at.key), file, store)
+    typer.echo(f"{file.name}: {loaded.passages} entries in the vector store '{loaded.store}' ({loaded.store_id}).")
+
+
+@app.command()
+def status(url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Show what waits, who works and how fast."""
+    from rich.console import Console
+
+    from penstock import status as of_fleet
+    from penstock import target
+
+    of_fleet.show(target.find(url, data), Console())
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    port: Annotated[int, typer.Option(help="Port that access is to take.")] = 8000,
+    model: Annotated[str | None, typer.Option(help="Folder or hub name of the model to serve.")] = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Check this machine; ends with status 1 when something would keep Penstock from starting."""
+    from penstock import doctor as of_machine
+
+    checks = of_machine.examine(port, model, data)
+    typer.echo(of_machine.as_json(checks) if as_json else of_machine.as_text(checks))
+    raise typer.Exit(1 if of_machine.has_failed(checks) else 0)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="For example: engine.")]) -> None:
+    """Run a benchmark; further arguments are its own."""
+    from penstock import bench as benchmarks
+
+    raise typer.Exit(benchmarks.run(name, context.args))
+
+
+@config_app.command("show")
+def config_show(
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+) -> None:
+    """Show every setting; secrets are starred."""
+    from penstock import config
+
+    typer.echo(config.show(origin=origin))
+
+
+def main() -> None:
+    """The entry point: what a command cannot do is one sentence, not a traceback."""
+    try:
+        app()
+    except CommandError as error:
+        typer.echo(f"penstock: {error}", err=True)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
