@@ -1,0 +1,135 @@
+"""``penstock bench faq``: how right the FAQ bot is, asked through the public API of a running ``penstock up``.
+
+Every held-out question of the sample is put to ``faq-bot`` through the OpenAI SDK. An *exact copy* is the entry's
+answer and nothing else before its mark; a *right citation* leads to the entry; a *right refusal* is the refusal where
+the FAQ has no answer. The questions were written for the sample and are not part of it, nor of the model's training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from access.prompt import REFUSAL
+from penstock import target
+
+SAMPLE = Path(__file__).resolve().parent.parent / "rag" / "sample"
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and the entry that answers it; ``None`` when the FAQ has none."""
+
+    question: str
+    entry: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back: the text, and the question of the entry that it cites."""
+
+    asked: Asked
+    text: str
+    cited: str
+
+    @property
+    def is_copy(self) -> bool:
+        return self.asked.entry is not None and self.text.rpartition(" [")[0] == self.asked.entry["answer"]
+
+    @property
+    def is_cited(self) -> bool:
+        return self.asked.entry is not None and self.cited == self.asked.entry["question"]
+
+    @property
+    def is_refused(self) -> bool:
+        return self.text.strip() == REFUSAL
+
+
+def main() -> int:
+    options = _options()
+    found = target.find(options.url, options.data)
+    outcomes = asyncio.run(ask_all(found, held_out(options.count, options.seed)))
+    print(json.dumps(figures(outcomes), indent=2))
+    if options.show:
+        for outcome in outcomes:
+            _show(outcome)
+    return 0
+
+
+def held_out(count: int, seed: int) -> list[Asked]:
+    """``count`` of the sample's questions, drawn by ``seed``; all of them if there are fewer."""
+    entries = {entry["key"]: entry for entry in _rows("faq.jsonl")}
+    asked = [Asked(row["question"], entries[row["key"]] if row["key"] else None) for row in _rows("questions.jsonl")]
+    random.Random(seed).shuffle(asked)
+    return asked[:count]
+
+
+async def ask_all(found: target.Target, questions: list[Asked]) -> list[Outcome]:
+    """Put the questions to ``faq-bot``, a few at once."""
+    room = asyncio.Semaphore(AT_ONCE)
+    async with AsyncOpenAI(base_url=f"{found.url}/v1", api_key=found.key) as client:
+
+        async def ask(asked: Asked) -> Outcome:
+            async with room:
+                response = await client.responses.create(model="faq-bot", input=asked.question)
+            message: Any = response.output[0]  # one of thirty kinds for the SDK; ours is a message
+            part = message.content[0]
+            titles = [str(getattr(annotation, "title", "")) for annotation in part.annotations]
+            return Outcome(asked, response.output_text, titles[0] if titles else "")
+
+        return list(await asyncio.gather(*(ask(asked) for asked in questions)))
+
+
+def figures(outcomes: list[Outcome]) -> dict[str, float]:
+    """The rates, and over how many questions each was taken."""
+    known = [outcome for outcome in outcomes if outcome.asked.entry]
+    unknown = [outcome for outcome in outcomes if not outcome.asked.entry]
+    count = Counter(
+        copies=sum(outcome.is_copy for outcome in known),
+        citations=sum(outcome.is_cited for outcome in known),
+        refused_wrongly=sum(outcome.is_refused for outcome in known),
+        refusals=sum(outcome.is_refused for outcome in unknown),
+    )
+    return {
+        "questions_in_the_faq": len(known),
+        "exact_copies": round(count["copies"] / max(1, len(known)), 3),
+        "right_citations": round(count["citations"] / max(1, len(known)), 3),
+        "wrong_refusals": round(count["refused_wrongly"] / max(1, len(known)), 3),
+        "questions_beside_the_faq": len(unknown),
+        "right_refusals": round(count["refusals"] / max(1, len(unknown)), 3),
+    }
+
+
+def _show(outcome: Outcome) -> None:
+    expected = outcome.asked.entry["answer"] if outcome.asked.entry else REFUSAL
+    right = outcome.is_copy if outcome.asked.entry else outcome.is_refused
+    if not right:
+        print(f"\n? {outcome.asked.question}\n- {expected}\n+ {outcome.text}  (cites: {outcome.cited})")
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (SAMPLE / name).read_text(encoding="utf-8").splitlines()]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default=None, help="an access process; by default the one of 'penstock up'")
+    parser.add_argument("--data", type=Path, default=Path(".penstock"), help="the data folder of 'penstock up'")
+    parser.add_argument("--count", type=int, default=200, help="how many questions")
+    parser.add_argument("--seed", type=int, default=1, help="which questions")
+    parser.add_argument("--show", action="store_true", help="print what was not right")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
