@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,13 @@ def test_the_readme_has_a_snippet_for_the_sdk() -> None:
     assert any("from openai import" in snippet.code for snippet in snippets() if snippet.page == "README.md")
 
 
+def test_the_readme_asks_what_the_sample_faq_answers() -> None:
+    asked = set(re.findall(r'"([A-Z][^"]+\?)"', text_of(ROOT / "README.md")))
+    known = {json.loads(line)["question"] for line in text_of(ROOT / "rag" / "sample" / "faq.jsonl").splitlines()}
+    assert asked
+    assert asked - known == set()
+
+
 def test_the_api_page_names_every_route() -> None:
     app = create_app(AccessSettings(), RagSettings())
     shown = text_of(ROOT / "docs" / "api.md")
@@ -110,4 +118,5 @@ def test_every_metric_of_the_operations_page_exists() -> None:
 
 def test_the_readme_asks_for_the_memory_that_a_start_asks_for() -> None:
     needed = headroom.needed_mb("vllm", workers=1, access=1, own_redis=True, own_milvus=True)
-    assert f"{needed:,} MB" in text_of(ROOT / "README.md")
+    rounded_up = -(-needed // 100) * 100
+    assert f"{rounded_up:,} MB" in text_of(ROOT / "README.md")
