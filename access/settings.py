@@ -38,7 +38,14 @@ class AccessSettings(ServiceSettings):
     default_tenant: str = Field(default="default", description="Tenant of the bootstrap key.")
     presets: dict[str, Preset] = Field(
         default={
-            "faq-bot": Preset(model="penstock-faq", instructions=FAQ_INSTRUCTIONS, collections=("faq",), max_tokens=256)
+            # One passage: the bundled model copies well and chooses badly. Give a larger model three.
+            "faq-bot": Preset(
+                model="penstock-faq",
+                instructions=FAQ_INSTRUCTIONS,
+                collections=("faq",),
+                passages=1,
+                max_tokens=256,
+            )
         },
         description="Model names that stand for model + instructions + knowledge.",
     )

@@ -21,6 +21,9 @@ from penstock.folder import DEFAULT
 ENGINE_SECONDS = 900.0
 """A large model takes minutes to be fetched and loaded; an engine that dies is noticed long before."""
 
+PASSAGES = 3
+"""What a model other than the bundled one is shown."""
+
 STOP_ORDER = ("access", "worker", "embedder", "limiter", "milvus", "redis", "reaper")
 """Who needs others ends before them: streams finish while workers live, and the data's keepers end last."""
 
@@ -166,9 +169,13 @@ def service_programs(what: Served, at: Addresses, *, api_key: str, pepper: str) 
 
 
 def presets(settings: AccessSettings, model: str) -> str:
-    """The presets as a setting, those on the bundled model moved to the one that is served instead."""
+    """The presets as a setting, those on the bundled model moved to the one that is served instead.
+
+    A larger model chooses among several passages, where the bundled one is shown the best alone.
+    """
+    changes = {"model": model} if model == models.BUNDLED_NAME else {"model": model, "passages": PASSAGES}
     moved = {
-        name: preset.model_copy(update={"model": model}) if preset.model == models.BUNDLED_NAME else preset
+        name: preset.model_copy(update=changes) if preset.model == models.BUNDLED_NAME else preset
         for name, preset in settings.presets.items()
     }
     return json.dumps({name: preset.model_dump() for name, preset in moved.items()})

@@ -41,7 +41,7 @@ def penstock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         made.worker("--engine", "embedder")
         made.access()
         made.access()
-        made.ready(120)
+        made.ready(240)
         load_faq(made.client(), FAQ)
         yield made
 

@@ -93,9 +93,9 @@ def _stored_verdict(store: Any, request_id: RequestId) -> bytes:
     return stored
 
 
-def _line(made: Stack, service: str, event: str, request_id: RequestId) -> dict[str, str]:
+def _line(made: Stack, service: str, event: str, request_id: RequestId) -> dict[str, Any]:
     """The canonical log line of the request in one kind of process."""
-    found: list[dict[str, str]] = []
+    found: list[dict[str, Any]] = []
 
     def written() -> bool:
         children = [child for child in made.children if child.name.startswith(service)]

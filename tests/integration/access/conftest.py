@@ -57,7 +57,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         made.worker()
         made.worker("--engine", "embedder")
         made.access(PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS), PENSTOCK_ACCESS__MAX_UPLOAD_BYTES="65536")
-        made.ready(120)
+        made.ready(240)
         with _http(made, API_KEY) as http:
             wait_until(lambda: http.get(f"/v1/models/{EMBEDDER}").json().get("state") == "ready", "the embedder", 120)
         yield made

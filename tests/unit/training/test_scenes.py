@@ -14,9 +14,11 @@ from training.entries import Corpus
 from training.scenes import Branch, Scene
 
 CORPUS = Corpus(
-    english=[f"The {noun} number {n} stands beside a {colour} door and waits." for n, (noun, colour) in enumerate(
-        (noun, colour) for noun in ("lamp", "boat", "tree", "clock", "bridge", "organ") for colour in ("red", "blue", "green")
-    )],
+    english=[
+        f"The {noun} stands by a {colour} door."
+        for noun in ("lamp", "boat", "tree", "clock", "bridge", "organ")
+        for colour in ("red", "blue", "green")
+    ],
     chinese=[f"第{n}号门旁边有一盏很亮的灯，请不要随便打开它。" for n in range(20)],
     glosses=[(f"word{n}", f"A thing of the kind numbered {n} in a long catalogue") for n in range(30)],
     synonyms={"parcel": ["package"]},

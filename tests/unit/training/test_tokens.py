@@ -45,7 +45,7 @@ def test_a_tree_holds_the_very_tokens_of_each_prompt(tokenizer: Tokenizer) -> No
     asked = (Branch("when then", "On Monday < |end|>. [1]", "passage", 1), Branch("hi <|end|>", "Hello!", "small_talk"))
     for shown in (passages, (), None):
         scene = Scene("Answer.", {"name": "Ada"}, (), shown, "--- 0a1b2c", asked)
-        tree = tokens.tree(tokenizer, scene, Random(1), whole=2)
+        tree = tokens.tree(tokenizer, scene, whole=2)
         for branch, sequence in zip(scene.branches, tree.branches, strict=True):
             prompt = tokens.encode(tokenizer, tokens.render(scene.messages(branch)))
             assert tree.prefix + sequence.ids[: -sequence.answer] == prompt
