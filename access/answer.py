@@ -17,11 +17,11 @@ from access import prompt
 from access.admission import Admission
 from access.asked import Asked
 from access.collections import NamedCollections
-from access.fleet import Fleet
+from access.fleet import Fleet, estimate
 from access.mailbox import Follower, Logged, Mailbox
-from access.submission import SessionBusy, Submissions
+from access.submission import AlreadyAnswered, SessionBusy, Submissions
 from contracts import logs
-from contracts.errors import CallerError, DependencyDown
+from contracts.errors import CallerError, DependencyDown, PenstockError
 from contracts.ids import AccessId, RequestId
 from contracts.messages import AdmissionQuery, ChatMessage, Generate, InferenceRequest, LimitsView, Passage, Verdict
 from memory import History, Profiles, fit
@@ -31,6 +31,8 @@ TEMPLATE_TOKENS = 8
 """What a chat template adds to a message, at most; a margin, since the worker has the last word."""
 DEFAULT_CONTEXT = 4096
 """Where no worker has said how much its model reads."""
+COUNTED_CHARACTERS = 16_384
+"""A longer text is estimated: to count it takes longer than 10 ms."""
 PASSAGE_TOKENS = 100
 """What a passage is expected to cost, before it is known."""
 
@@ -96,9 +98,12 @@ class Answering:
         follower = self._mailbox.expect(asked.id) if followed else None
         try:
             request, verdict = await self._begin(replace(asked, cost_tokens=self.estimate(asked)), on_queued, follower)
-        except BaseException:
+        except BaseException as error:
             if follower is not None:
                 self._mailbox.forget(follower)
+            if isinstance(error, AlreadyAnswered | PenstockError):
+                # Not submitted, so its grant goes back. After a cancellation nobody knows, and the gate finds out.
+                self._admission.withdraw(asked.id)
             raise
         return Accepted(request, verdict.limits, follower)
 
@@ -119,7 +124,9 @@ class Answering:
             recalled = await self.recall(asked)
         request = self.compose(asked, recalled, retrieved)
         while (busy := await self.submit(asked, request, verdict, follower)) is not None:
-            # The session's policy for two quick messages: the second is composed when the first has ended.
+            # The session's policy for two quick messages: the second is composed when the first has ended. Its grant
+            # would run out meanwhile, so it goes back and is asked for again.
+            self._admission.withdraw(asked.id)
             await self._until_ended(busy, asked.patience)
             verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
             request = self.compose(asked, recalled, retrieved)
@@ -147,7 +154,7 @@ class Answering:
         if asked.session is None:
             return Recalled(facts, asked.history)
         turns = await self._history.recent(asked.session)
-        count = self._fleet.counter(asked.model)
+        count = bounded(self._fleet.counter(asked.model))
         window = fit(turns, self._history_budget(asked, facts), lambda text: count(text) + TEMPLATE_TOKENS)
         return Recalled(facts, (*window, *asked.history))
 
@@ -221,7 +228,7 @@ class Answering:
 
     def estimate(self, asked: Asked) -> int:
         """Tokens the request may cost: prompt, passages and the answer it may produce."""
-        count = self._fleet.counter(asked.model)
+        count = bounded(self._fleet.counter(asked.model))
         said = [asked.instructions, asked.question, *(message.content for message in asked.history)]
         answer = asked.parameters.max_tokens or self._default_answer_tokens
         passages = PASSAGE_TOKENS * asked.passages if asked.wants_knowledge else 0
@@ -250,6 +257,12 @@ class Answering:
                 code="conversation_locked",
                 param="conversation",
             ) from None
+
+
+def bounded(count: Callable[[str], int]) -> Callable[[str], int]:
+    """The same count for texts of a usual length; an estimate for long ones, whose exact count would hold up everybody
+    else in this process. The worker has the last word."""
+    return lambda text: count(text) if len(text) <= COUNTED_CHARACTERS else estimate(text)
 
 
 async def together(*steps: Awaitable[Any]) -> list[Any]:

@@ -64,9 +64,12 @@ class ChatStream:
         self._around_text: dict[int, tuple[bytes, bytes]] = {}
         self._transcript = Transcript()
         self._opened: set[int] = set()
+        self.ended = False
 
-    def frames(self, seq: int, reply: Reply) -> bytes:
-        """What the client is sent for one reply; empty for replies it does not see."""
+    def frames(self, seq: int, reply: Reply) -> bytes:  # noqa: C901, PLR0911  (one case for each kind of reply)
+        """What the client is sent for one reply; empty for replies it does not see, and for all after the end."""
+        if self.ended:
+            return b""
         self._transcript.fold(seq, reply)
         match reply:
             case SequenceStarted(index=index) if index not in self._opened:
@@ -79,13 +82,11 @@ class ChatStream:
             case Finished(usage=usage, status=status):
                 return self._cut_short(status) + self._end(usage)
             case Failed(failure=failure):
-                return sse.frame(body_of_failure(failure)) + sse.DONE
+                return self._broken_off(failure)
             case Cancelled():
-                return sse.frame(body_of_failure(_CANCELLED)) + sse.DONE
-            case Reset():
-                return (
-                    sse.frame(body_of_failure(_RESET)) + sse.DONE if self._transcript.seq > 1 and self._opened else b""
-                )
+                return self._broken_off(_CANCELLED)
+            case Reset() if self._opened:
+                return self._broken_off(_RESET)
             case _:
                 return b""
 
@@ -99,7 +100,12 @@ class ChatStream:
         unfinished = sorted(set(self._transcript.texts) - set(self._transcript.reasons)) if status == "expired" else []
         return b"".join(self._chunk(index, {}, "length") for index in unfinished)
 
+    def _broken_off(self, failure: Failure) -> bytes:
+        self.ended = True
+        return sse.frame(body_of_failure(failure)) + sse.DONE
+
     def _end(self, usage: Usage) -> bytes:
+        self.ended = True
         if not self._include_usage:
             return sse.DONE
         return sse.frame(self._head | {"choices": [], "usage": usage_of(usage)}) + sse.DONE

@@ -16,11 +16,12 @@ from typing import Any
 from redis.asyncio import Redis
 
 from contracts import connection, keys, logs
-from contracts.errors import NotFound
+from contracts.errors import CallerError, NotFound
 from contracts.functions import Protocol
 from contracts.functions.protocol import TERMINAL_LETTERS
 from contracts.ids import AccessId, Generation, RequestId, Shard
 from contracts.messages import Reply, decode_reply
+from contracts.states import TERMINAL
 
 LIFE = timedelta(seconds=30)
 RENEW_EVERY = timedelta(seconds=5)
@@ -113,9 +114,7 @@ class Mailbox:
         follower = expected or self.expect(request_id)
         try:
             if expected is None:
-                if await self._protocol.attach(request_id, self._access) is None:
-                    raise NotFound("This request is not known, or its log has expired.", code="response_not_found")
-                follower.fall_behind()
+                await self._attach(follower)
             while True:
                 await follower.bell.wait()
                 batch = follower.drain()
@@ -127,7 +126,22 @@ class Mailbox:
                     if batch[-1].last:
                         return
         finally:
-            await self._leave(follower)
+            await self.leave(follower)
+
+    async def leave(self, follower: Follower) -> None:
+        """Stop hearing for a follower, and have nothing more sent for the last one. May be called again."""
+        self.forget(follower)
+        request_id = follower.request_id
+        if request_id in self._followers:
+            return
+        try:
+            await self._protocol.detach(request_id, self._access)
+            if others := self._followers.get(request_id):  # who came meanwhile was detached with us
+                await self._protocol.attach(request_id, self._access)
+                for other in others:
+                    other.fall_behind()
+        except connection.REDIS_UNAVAILABLE:
+            log.info("mailbox.detach_lost", sentence="Redis does not answer; the follower stays registered.")
 
     async def replies(self, request_id: RequestId) -> list[Logged]:
         """The log as it is now, without following it."""
@@ -205,13 +219,14 @@ class Mailbox:
         entries: Any = await self._commands.xrange(keys.replies(request_id), min=f"({after}-0" if after else "-")
         return [_logged(entry, fields) for entry, fields in entries]
 
-    async def _leave(self, follower: Follower) -> None:
-        self.forget(follower)
-        if follower.request_id not in self._followers:
-            try:
-                await self._protocol.detach(follower.request_id, self._access)
-            except connection.REDIS_UNAVAILABLE:
-                log.info("mailbox.detach_lost", sentence="Redis does not answer; the follower stays registered.")
+    async def _attach(self, follower: Follower) -> None:
+        known = await self._protocol.attach(follower.request_id, self._access)
+        if known is None:
+            raise NotFound("This request is not known, or its log has expired.", code="response_not_found")
+        state, tail = known
+        if state in TERMINAL and not tail:
+            raise CallerError("The log of this request has expired.", code="log_expired")
+        follower.fall_behind()
 
 
 def _seq(entry: bytes) -> int:

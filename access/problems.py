@@ -102,8 +102,14 @@ def response(error: errors.PenstockError) -> JSONResponse:
     return JSONResponse(body(error), status, headers)
 
 
+def of_bug(error: Exception, path: str, request_id: str) -> JSONResponse:
+    """The answer to what should not have happened: logged by its kind and place, told by an id to quote."""
+    log.error("http.unexpected", sentence="A bug.", path=path, exc_info=error)
+    return response(errors.PenstockError(f"Something went wrong on our side. Quote {request_id} when you report it."))
+
+
 def install(app: FastAPI) -> None:
-    """Have every error of ``app`` answered in this shape."""
+    """Have every error of ``app`` answered in this shape. What nobody expects is the guard's, see ``guard``."""
 
     async def ours(request: Request, error: Any) -> JSONResponse:
         if not isinstance(error, errors.CallerError):
@@ -120,19 +126,11 @@ def install(app: FastAPI) -> None:
     async def framework(request: Request, error: Any) -> JSONResponse:
         return response(_of_http(request, error))
 
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("http.unexpected", sentence="A bug.", path=request.url.path, exc_info=error)
-        request_id = request.scope.get("state", {}).get("request_id", "")
-        return response(
-            errors.PenstockError(f"Something went wrong on our side. Quote {request_id} when you report it.")
-        )
-
     app.add_exception_handler(errors.PenstockError, ours)
     for unavailable in REDIS_UNAVAILABLE:
         app.add_exception_handler(unavailable, redis_down)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(Exception, unexpected)
 
 
 def _of_validation(problems: Sequence[Any]) -> errors.CallerError:

@@ -95,7 +95,7 @@ async def resolve(
         passages=preset.passages,
         stored=stored,
         background=background,
-        idempotency_key=body.idempotency_key or "",
+        idempotency_key=f"{caller.user}\n{body.idempotency_key}" if body.idempotency_key else "",
         fingerprint=fingerprint if body.idempotency_key else "",
         metadata=dict(body.metadata or {}),
         extensions=extensions or {},

@@ -59,7 +59,6 @@ class EventStream(Response):
         self._on_leave = on_leave
         self._complete = False
         self._wrote_at = time.monotonic()
-        self._writing_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's signature)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -78,29 +77,27 @@ class EventStream(Response):
             await self._on_leave()
         for task in ends:
             error = None if task.cancelled() else task.exception()
-            if error is not None and not isinstance(error, OSError):  # that one: the connection broke
+            if error is not None and not isinstance(error, OSError):  # that one: the connection broke, or nobody reads
                 raise error
 
     async def _send_all(self, send: Send) -> None:
         try:
             async for body in self._frames:
                 await self._write(send, body)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._write(send, b"", more=False)
             self._complete = True
         finally:
             await self._frames.aclose()
 
-    async def _write(self, send: Send, body: bytes) -> None:
-        self._writing_since = time.monotonic()
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        self._writing_since, self._wrote_at = None, time.monotonic()
+    async def _write(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        """Send, unless the client has not read for ``WRITE_DEADLINE``: the time-out then ends the stream."""
+        async with asyncio.timeout(WRITE_DEADLINE.total_seconds()):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+        self._wrote_at = time.monotonic()
 
     async def _keep_alive(self, send: Send) -> None:
-        """A comment after each silence. Returns, which ends the stream, when a write has been stuck for too long."""
+        """A comment after each silence. Runs until cancelled."""
         while True:
-            now = time.monotonic()
-            if self._writing_since is not None and now - self._writing_since > WRITE_DEADLINE.total_seconds():
-                return
-            if self._writing_since is None and now - self._wrote_at >= self._heartbeat:
+            if time.monotonic() - self._wrote_at >= self._heartbeat:
                 await self._write(send, HEARTBEAT)
-            await asyncio.sleep(min(self._heartbeat, WRITE_DEADLINE.total_seconds()) / 2)
+            await asyncio.sleep(self._heartbeat / 2)

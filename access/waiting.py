@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from access.answer import Accepted, OnQueued
 from access.asked import Asked
 from access.context import Context
+from access.leaving import client_left
+from access.mailbox import Follower
 from access.ratelimits import headers_of
 from access.submission import AlreadyAnswered
 from contracts.messages import InferenceRequest, Verdict
@@ -26,6 +28,8 @@ class Begun:
     ``began`` is its arrival, by ``time.monotonic``.
     """
 
+    context: Context
+    asked: Asked
     accepted: asyncio.Task[Accepted]
     news: asyncio.Queue[Verdict | None]
     began: float
@@ -46,11 +50,10 @@ class Begun:
         while (verdict := await self.news.get()) is not None:
             yield verdict
 
-    async def abandon(self) -> None:
-        """The client left: stop waiting."""
-        if not self.accepted.done():
-            self.accepted.cancel()
-            await asyncio.wait((self.accepted,))
+    def abandon(self) -> None:
+        """The client left: stop waiting, and let go of what was begun."""
+        self.accepted.cancel()
+        self.context.spawn(_let_go(self), f"let go {self.asked.id}")
 
 
 async def begin(context: Context, asked: Asked, *, stream: bool) -> Begun:
@@ -70,16 +73,17 @@ async def begin(context: Context, asked: Asked, *, stream: bool) -> Begun:
     work = asyncio.create_task(_begin(context, asked, on_queued), name=f"begin {asked.id}")
     work.add_done_callback(lambda _: news.put_nowait(None))
     waits = asyncio.create_task(queued.wait())
+    begun = Begun(context, asked, work, news, began)
     try:
         await asyncio.wait((work, waits) if stream else (work,), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        work.cancel()
+        begun.abandon()
         raise
     finally:
         waits.cancel()
     if work.done():
         work.result()
-    return Begun(work, news, began)
+    return begun
 
 
 async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepted:
@@ -87,3 +91,12 @@ async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepte
         return await context.answering.begin(asked, on_queued)
     except AlreadyAnswered as earlier:
         return Accepted(earlier.request)
+
+
+async def _let_go(begun: Begun) -> None:
+    """Whether the request was submitted or not: nobody hears it here any more, and it ends if nobody comes back."""
+    await asyncio.wait((begun.accepted,))
+    request = begun.request
+    follower = begun.accepted.result().follower if request is not None else None
+    await begun.context.mailbox.leave(follower or Follower(begun.asked.id))
+    client_left(begun.context, request or begun.context.answering.waiting(begun.asked))

@@ -18,6 +18,13 @@ import hiredis  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its presen
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -27,8 +34,20 @@ COMMAND_TIMEOUT = timedelta(seconds=5)
 BLOCK = timedelta(seconds=2)
 READ_MARGIN = timedelta(seconds=3)
 
-REDIS_UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a command raises when Redis cannot be reached; translate it to ``DependencyDown`` at the edge of a service."""
+REDIS_UNAVAILABLE = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    OSError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+    ClusterDownError,
+    MasterDownError,
+)
+"""What a command raises when Redis cannot be reached, or cannot do it now: full, or in the middle of a failover.
+
+It passes. Whoever loops around a command waits and goes on; at the edge of a service it is a ``DependencyDown``.
+"""
 
 
 def commands(url: str, *, connections: int = 64) -> Redis:

@@ -100,8 +100,13 @@ class Intake:
         self._turn += 1
         grants: list[Grant] = []
         for shard in self._shards[first:] + self._shards[:first]:
-            if len(grants) < slots:
+            if len(grants) == slots:
+                break
+            try:
                 grants += await self._take_from(shard, slots - len(grants), classes)
+            except REDIS_UNAVAILABLE:
+                if not grants:  # what another shard has given is ours, and is not to wait out its lease
+                    raise
         return grants
 
     async def _take_from(self, shard: Shard, slots: int, classes: Sequence[ServiceClass]) -> list[Grant]:

@@ -165,13 +165,16 @@ class Gate:
         self._entries.append(Answered(access, verdict))
 
     def _end_patience(self, now_ms: int) -> None:
+        places: dict[str, Mapping[RequestId, Place]] = {}  # once for all who go: to count them anew is quadratic
         while self._patience and self._patience[0][0] <= now_ms:
             _, request_id, model = heapq.heappop(self._patience)
             room = self._rooms[model]
             waiter = room.waiters.get(request_id)
             if waiter is None or waiter.until_ms > now_ms:
                 continue
-            place = room.places()[request_id]
+            if model not in places:
+                places[model] = room.places()
+            place = places[model][request_id]
             account = self._account(waiter.query.tenant, now_ms)
             eta = self.policy.eta_seconds(waiter, place, account, self._counter(model))
             room.leave(request_id)

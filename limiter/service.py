@@ -123,8 +123,8 @@ class _Reign:
 
     async def _open_accounts(self, heard: Sequence[Asks]) -> None:
         """Read the accounts of tenants who have not come lately; one round trip for all of them."""
-        tenants = {query.tenant for asks in heard for query in asks.queries} - self._gate.accounts.keys()
-        if tenants:
+        wanted = {query.tenant for asks in heard for query in asks.queries}
+        while tenants := wanted - self._gate.accounts.keys():  # others may be closed as idle while these are read
             self._gate.open(await self._parts.ledger.accounts(sorted(tenants), self._clock.now_ms()))
 
     def _weigh(self, heard: Sequence[Asks]) -> None:

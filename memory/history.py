@@ -82,7 +82,7 @@ class History:
         turn = Turn(f"{int(time.time() * 1000)}-0", question, answer, "done")
         async with self._redis.pipeline(transaction=True) as pipe:
             if question is not None:
-                pipe.xadd(keys.turns(session), {"type": "turn.started", "request": "", "text": question})
+                pipe.xadd(keys.turns(session), {"type": "turn.started", "request": "", "text": question}, maxlen=LENGTH)
             if answer is not None:
                 pipe.xadd(
                     keys.turns(session), {"type": "turn.finished", "request": "", "status": "done", "text": answer}

@@ -113,8 +113,10 @@ class DataFolder:
 
     def _secret(self, name: str, make: Callable[[], str]) -> str:
         file = self.path / name
-        if not file.is_file():
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if not file.is_file() or not file.read_text(encoding="utf-8").strip():
+            fresh = self.path / f"{name}.new"
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
                 opened.write(make() + "\n")
+            fresh.replace(file)  # whole or not at all, whenever the machine stops
         return file.read_text(encoding="utf-8").strip()

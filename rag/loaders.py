@@ -9,7 +9,6 @@ import csv
 import difflib
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -20,8 +19,6 @@ from rag.markdown import sections
 
 COLUMNS = ("key", "question", "answer", "tags")
 LONGEST = {"key": 128, "question": 1_000, "answer": 8_000}
-
-_MARKDOWN_KEY = re.compile(r"(?P<question>.*?)\s*\{#(?P<key>[^{}]+)\}")
 
 
 class LoadError(CallerError):
@@ -114,9 +111,7 @@ def _read_markdown(filename: str, text: str) -> Iterator[FaqEntry]:
     levels = [*(section.level for section in found), 0]
     for section, next_level in zip(found, levels[1:], strict=True):
         if next_level <= section.level:
-            keyed = _MARKDOWN_KEY.fullmatch(section.title)
-            named = keyed.groupdict() if keyed else {"question": section.title}
-            yield _entry(filename, section.line, {**named, "answer": section.body})
+            yield _entry(filename, section.line, {**_keyed(section.title), "answer": section.body})
 
 
 _READERS = {".csv": _read_csv, ".jsonl": _read_jsonl, ".md": _read_markdown, ".markdown": _read_markdown}
@@ -151,12 +146,22 @@ def _entry(filename: str, line: int, fields: dict[str, Any]) -> FaqEntry:
     return FaqEntry(key, question, answer, line, _tags(filename, line, fields.get("tags")))
 
 
+def _keyed(title: str) -> dict[str, str]:
+    """A heading's question, and the key that ``{#key}`` at its end gives it."""
+    question, opening, rest = title.rpartition("{#")
+    if not opening or not rest.endswith("}") or set(rest[:-1]) & set("{}") or not rest[:-1]:
+        return {"question": title}
+    return {"question": question.rstrip(), "key": rest[:-1]}
+
+
 def _text(filename: str, line: int, column: str, value: object) -> str:
     if not isinstance(value, str):
         raise LoadError(filename, line, f"column {column!r} must be text")
     value = value.strip()
     if not value:
         raise LoadError(filename, line, f"column {column!r} is empty")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise LoadError(filename, line, f"column {column!r} holds half a character (a lone surrogate)")
     if len(value) > LONGEST[column]:
         raise LoadError(filename, line, f"column {column!r} is longer than {LONGEST[column]} characters")
     return value

@@ -136,13 +136,18 @@ def _row(tenant: TenantId, collection: str, entry: Entry, vector: Vector) -> Row
         "tenant": tenant,
         "collection": collection,
         "document": entry.document,
-        "source": entry.source,
-        "title": entry.title,
+        "source": _cut(entry.source, 1024),
+        "title": _cut(entry.title, 4096),
         "text": entry.text,
         "digest": entry.digest,
-        "terms": " ".join(terms(entry.content)),
+        "terms": _cut(" ".join(terms(entry.content)), 65_535),
         "dense": list(vector),
     }
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Milvus bounds a text in bytes, and refuses the row."""
+    return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
 def _hit(score: float, row: Row) -> Hit:

@@ -162,7 +162,7 @@ async def _limits(context: Context, tenant: TenantId) -> dict[str, Any]:
 
 
 def _numbers(row: dict[bytes, bytes]) -> dict[str, int | float]:
-    return {name.decode(): float(raw) if b"." in raw else int(raw) for name, raw in sorted(row.items())}
+    return {name.decode(): int(raw) if raw.lstrip(b"-").isdigit() else float(raw) for name, raw in sorted(row.items())}
 
 
 def _key(stored: StoredKey) -> dict[str, Any]:

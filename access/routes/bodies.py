@@ -7,6 +7,7 @@ refused by name, because ignoring it would answer another question than the one 
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
@@ -18,6 +19,8 @@ from contracts.messages import GenerationParameters, ServiceClass
 
 log = logs.get()
 _seen_unknown: set[str] = set()
+_FIELD_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+"""What a parameter's name looks like; anything else may be somebody's text, and is not logged."""
 
 Metadata = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
@@ -46,7 +49,7 @@ class Body(BaseModel):
     @model_validator(mode="after")
     def _say_unknown_fields(self) -> Self:
         for name in self.model_extra or {}:
-            if name not in _seen_unknown and len(_seen_unknown) < 1000:
+            if name not in _seen_unknown and len(_seen_unknown) < 1000 and _FIELD_NAME.fullmatch(name):
                 _seen_unknown.add(name)
                 log.info(
                     "http.unknown_field", sentence="A field of a body is not known; it was ignored.", reason=name[:64]
@@ -129,14 +132,15 @@ def response_format(format_: dict[str, Any] | None, param: str) -> dict[str, Any
         return {}
     if kind == "json_object":
         return {"json_object": True}
-    schema = (
-        (format_ or {}).get("json_schema", {}).get("schema")
-        if param == "response_format"
-        else (format_ or {}).get("schema")
-    )
+    around = (format_ or {}).get("json_schema") if param == "response_format" else format_
+    schema = around.get("schema") if isinstance(around, dict) else None
     if kind != "json_schema" or not isinstance(schema, dict):
         raise CallerError("Use the format 'text', 'json_object', or 'json_schema' with a schema.", param=param)
-    if len(msgspec.json.encode(schema)) > 16_384:
+    try:
+        size = len(msgspec.msgpack.encode(schema))
+    except OverflowError as error:
+        raise CallerError("The schema holds an integer of more than 64 bits.", param=param) from error
+    if size > 16_384:
         raise CallerError("The schema is larger than 16 KiB.", param=param)
     return {"json_schema": schema}
 

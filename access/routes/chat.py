@@ -128,7 +128,7 @@ async def _whole(context: Context, asked: Asked) -> Response:
             for logged in batch:
                 transcript.fold(logged.seq, logged.reply)
     except asyncio.CancelledError:
-        client_left(context, request)
+        begun.abandon()
         raise
     if transcript.failure is not None:
         raise problems.of_failure(transcript.failure)
@@ -137,9 +137,7 @@ async def _whole(context: Context, asked: Asked) -> Response:
 
 def _stream(context: Context, begun: Begun, include_usage: bool) -> Response:
     async def left() -> None:
-        await begun.abandon()
-        if begun.request is not None:
-            client_left(context, begun.request)
+        begun.abandon()
 
     return sse.EventStream(
         _frames(context, begun, include_usage),
@@ -162,6 +160,9 @@ async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncG
         async for batch in batches:
             if frames := b"".join([stream.frames(logged.seq, logged.reply) for logged in batch]):
                 yield frames
+            if stream.ended and not batch[-1].last:  # broken off: nobody will read what still comes
+                client_left(context, accepted.request)
+                return
 
 
 def _message(message: ChatBodyMessage) -> ChatMessage:

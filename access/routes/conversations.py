@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import JSONResponse, Response
 
 from access.auth import Caller
@@ -23,6 +23,7 @@ from memory.history import LENGTH
 
 router = APIRouter(tags=["conversations"])
 
+LONGEST_ITEM = 32_000
 Title = Annotated[str, StringConstraints(max_length=200)]
 Moment = Annotated[float | None, Query(ge=0, le=1e11, allow_inf_nan=False)]
 
@@ -44,6 +45,12 @@ class ItemBody(ChatBodyMessage):
 
     model_config = ConfigDict(strict=True, extra="ignore")
     type: Literal["message"] = "message"
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if len(self.text) > LONGEST_ITEM:
+            raise ValueError(f"a message holds at most {LONGEST_ITEM} characters")
+        return self
 
 
 class ConversationBody(Body):

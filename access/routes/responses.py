@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from access import problems, sse
 from access.asked import Asked
+from access.auth import Caller
 from access.chain import history_of
 from access.context import ByCaller, Context, InContext
 from access.leaving import client_left
@@ -36,7 +37,8 @@ from access.stored import Stored
 from access.submission import AlreadyAnswered
 from access.transcript import Transcript
 from access.waiting import Begun, begin
-from contracts.errors import CallerError, Conflict, NotFound, PenstockError
+from contracts.connection import REDIS_UNAVAILABLE
+from contracts.errors import CallerError, Conflict, DependencyDown, NotFound, PenstockError
 from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
 from contracts.messages import ChatMessage, Failure, GenerationParameters, InferenceRequest
 
@@ -98,6 +100,7 @@ async def create_response(
     x_penstock_wait: Annotated[str | None, Header()] = None,
     traceparent: Annotated[str | None, Header(max_length=128)] = None,
 ) -> Response:
+    caller.require("inference")
     _check(body)
     body.idempotency_key = body.idempotency_key or idempotency_key
     previous = await history_of(context, caller, body.previous_response_id)
@@ -185,7 +188,7 @@ async def _whole(context: Context, asked: Asked) -> Response:
         replies = watched(context.answering.follow(accepted), request.model, begun.began)
         transcript = await _folded(replies)
     except asyncio.CancelledError:
-        client_left(context, request)
+        begun.abandon()
         raise
     return JSONResponse(response_object(request, transcript), headers=begun.headers)
 
@@ -209,6 +212,9 @@ async def _begin_unattended(context: Context, asked: Asked) -> None:
         await context.answering.begin(asked, followed=False)
     except PenstockError as error:
         await _refuse(context, asked, error)
+    except (*REDIS_UNAVAILABLE, asyncio.CancelledError):
+        await _refuse(context, asked, DependencyDown("The service could not queue this. Try again."))
+        raise
 
 
 async def _refuse(context: Context, asked: Asked, error: PenstockError) -> None:
@@ -218,31 +224,54 @@ async def _refuse(context: Context, asked: Asked, error: PenstockError) -> None:
 
 
 def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
-    async def frames() -> AsyncGenerator[bytes]:
-        request = begun.request
-        if request is None:  # it has to wait, and its client is about to learn its id
-            request = context.answering.waiting(asked)
-            await context.submissions.wait(asked, request)
-        renderer = ResponseStream(request)
-        yield renderer.created()
-        async for verdict in begun.waiting():
-            yield renderer.queued(verdict)
-        try:
-            accepted = await begun.accepted
-        except PenstockError as error:
-            await _refuse(context, asked, error)
-            yield sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
-            return
-        replies = watched(context.answering.follow(accepted), request.model, begun.began)
-        async with aclosing(_rendered(replies, ResponseStream(accepted.request, after=QUEUED_NUMBER))) as rendered:
-            async for frame in rendered:
-                yield frame
-
     async def left() -> None:
-        await begun.abandon()
-        client_left(context, begun.request or context.answering.waiting(asked))
+        begun.abandon()
 
-    return sse.EventStream(frames(), heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
+    frames = _streamed(context, asked, begun)
+    return sse.EventStream(frames, heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
+
+
+async def _streamed(context: Context, asked: Asked, begun: Begun) -> AsyncGenerator[bytes]:
+    request = begun.request
+    if request is None:  # it has to wait, and its client is about to learn its id
+        request = context.answering.waiting(asked)
+        try:
+            await context.submissions.wait(asked, request)
+        except (AlreadyAnswered, PenstockError) as instead:
+            async with aclosing(_instead(context, begun, instead)) as told:
+                async for frame in told:
+                    yield frame
+            return
+    renderer = ResponseStream(request)
+    yield renderer.created()
+    async for verdict in begun.waiting():
+        yield renderer.queued(verdict)
+    try:
+        accepted = await begun.accepted
+    except PenstockError as error:
+        await _refuse(context, asked, error)
+        yield _error_frame(error)
+        return
+    replies = watched(context.answering.follow(accepted), request.model, begun.began)
+    async with aclosing(_rendered(replies, ResponseStream(accepted.request, after=QUEUED_NUMBER))) as rendered:
+        async for frame in rendered:
+            yield frame
+
+
+async def _instead(context: Context, begun: Begun, instead: Exception) -> AsyncGenerator[bytes]:
+    """What a stream says whose request turns out, while it waits, to be an earlier one's repetition, or wrong."""
+    begun.abandon()
+    if isinstance(instead, AlreadyAnswered):
+        earlier = instead.request
+        async with aclosing(_following(context, earlier, ResponseStream(earlier))) as frames:
+            async for frame in frames:
+                yield frame
+    elif isinstance(instead, PenstockError):
+        yield _error_frame(instead)
+
+
+def _error_frame(error: PenstockError) -> bytes:
+    return sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
 
 
 def _event_stream(context: Context, frames: AsyncGenerator[bytes], request: InferenceRequest) -> Response:
@@ -285,7 +314,8 @@ async def _folded(replies: AsyncIterator[list[Logged]]) -> Transcript:
     return transcript
 
 
-async def _load(context: Context, caller: Any, response_id: str) -> Stored:
+async def _load(context: Context, caller: Caller, response_id: str) -> Stored:
+    caller.require("inference")
     try:
         token = parse_public(response_id, RESPONSE_PREFIX)
     except BadId as error:

@@ -8,7 +8,7 @@ end
 
 register('wait', wait)
 register('submit', submit)
-register('take', take)
+register('take', take, allow_oom)
 register('append', append, allow_oom)
 register('renew', renew, allow_oom)
 register('release', release, allow_oom)

@@ -14,11 +14,14 @@ local function store(p, state, args)
     redis.call('ZADD', deadlines_key(p), deadline, id)
 end
 
--- nil when `key` is free or ours; else the answer to give. An entry whose request is gone counts as free.
-local function known(key, id, fingerprint)
+-- nil when `key` is free or ours; else the answer to give. A key whose request is gone, or came to nothing (cancelled
+-- with its client, failed, refused), is free: to try again is what the key is for.
+local function known(p, key, id, fingerprint)
     if key == '' then return nil end
     local record = read(key, 'request', 'fingerprint')
     if not record.request or record.request == id then return nil end
+    local state = redis.call('HGET', request_key(p, record.request), 'state')
+    if not state or state == 'cancelled' or state == 'failed' then return nil end
     if record.fingerprint ~= fingerprint then return { 'CONFLICT' } end
     return { 'EXISTING', record.request }
 end
@@ -44,7 +47,7 @@ end
 local function wait(keys, args)
     local p, id, fingerprint = keys[1], args[1], args[9]
     local idempotency = fingerprint ~= '' and keys[2] or ''
-    local answer = known(idempotency, id, fingerprint)
+    local answer = known(p, idempotency, id, fingerprint)
     if answer then return answer end
     if redis.call('EXISTS', request_key(p, id)) == 0 then store(p, 'waiting', args) end
     remember(idempotency, id, fingerprint, args[8])
@@ -60,7 +63,7 @@ local function submit(keys, args)
     local p, id, model, class, session, fingerprint = keys[1], args[1], args[2], args[3], args[5], args[9]
     local bound, grant_until, question, follower = tonumber(args[10]), tonumber(args[11]), args[12], args[13]
     local idempotency = fingerprint ~= '' and keys[2] or ''
-    local answer = known(idempotency, id, fingerprint)
+    local answer = known(p, idempotency, id, fingerprint)
     if answer then return answer end
     local before = redis.call('HMGET', request_key(p, id), 'state', 'entry')
     if before[1] and ENDED[before[1]] then return { 'ENDED', before[1] } end

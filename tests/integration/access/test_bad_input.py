@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 
-from tests.integration.access.conftest import Client, error
+from contracts import keys
+from contracts.ids import RESPONSE_PREFIX, RequestId
+from tests.integration.access.conftest import Client, error, new_client
 from tests.stack import Stack
 
 HI = [{"role": "user", "content": "tokens=3"}]
@@ -146,3 +149,45 @@ def test_a_deleted_response_is_gone(client: Client) -> None:
 def test_unknown_fields_are_no_error(client: Client) -> None:
     answer = client.post("/v1/chat/completions", {"model": "plain", "messages": HI, "brand_new_field": 1})
     assert answer.status_code == 200
+
+
+def test_a_key_that_may_not_ask_may_not_read_cancel_or_delete_answers(
+    house: Stack, admin: Client, client: Client
+) -> None:
+    made = client.post("/v1/responses", {"model": "plain", "input": "tokens=3"}).json()
+    with new_client(house, admin, tenant=client.tenant, scopes=["push"]) as pusher:
+        for answer in (
+            pusher.get(f"/v1/responses/{made['id']}"),
+            pusher.post(f"/v1/responses/{made['id']}/cancel"),
+            pusher.delete(f"/v1/responses/{made['id']}"),
+        ):
+            assert error(answer, 403)["code"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize(
+    "body", ['{"model": "plain", "input": "hi"}'.encode("utf-16"), b'{"model": "pl\0ain"}', b"\xff"]
+)
+def test_a_body_that_is_no_utf8_json_is_refused(client: Client, body: bytes) -> None:
+    answer = client.http.post("/v1/responses", content=body, headers={"content-type": "application/json"})
+    assert error(answer, 400)["code"] == "invalid_json"
+
+
+def test_a_file_that_is_not_sent_as_a_form_is_refused_before_it_is_read(client: Client) -> None:
+    answer = client.http.post("/v1/files", content=b"[]", headers={"content-type": "application/json"})
+    assert error(answer, 400)["param"] == "file"
+
+
+def test_the_answer_to_a_log_that_has_expired_is_gone(house: Stack, client: Client) -> None:
+    made = client.post("/v1/responses", {"model": "plain", "input": "tokens=3"}).json()
+    with redis.Redis.from_url(house.redis_url) as store:
+        store.delete(keys.replies(RequestId(made["id"].removeprefix(RESPONSE_PREFIX))))
+    assert error(client.get(f"/v1/responses/{made['id']}"), 410)["code"] == "log_expired"
+    assert error(client.get(f"/v1/responses/{made['id']}", stream="true"), 410)["code"] == "log_expired"
+
+
+def test_an_idempotency_key_whose_log_has_expired_is_told_so_and_does_not_hang(house: Stack, client: Client) -> None:
+    body = {"model": "plain", "input": "tokens=3", "idempotency_key": "once"}
+    made = client.post("/v1/responses", body).json()
+    with redis.Redis.from_url(house.redis_url) as store:
+        store.delete(keys.replies(RequestId(made["id"].removeprefix(RESPONSE_PREFIX))))
+    assert error(client.post("/v1/responses", body), 410)["code"] == "log_expired"

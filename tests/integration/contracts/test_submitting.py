@@ -35,6 +35,14 @@ async def test_an_idempotency_key_with_another_body_is_a_conflict(desk: Desk) ->
     assert (await desk.submit(desk.request(), idempotency_key="key", fingerprint="other")).outcome == "conflict"
 
 
+async def test_an_idempotency_key_whose_request_came_to_nothing_is_free(desk: Desk) -> None:
+    gone = desk.request()
+    await desk.submit(gone, idempotency_key="key", fingerprint="body")
+    await desk.protocol.cancel(gone.id)
+    again = desk.request()
+    assert (await desk.submit(again, idempotency_key="key", fingerprint="body")).outcome == "ok"
+
+
 async def test_another_tenant_has_idempotency_keys_of_its_own(desk: Desk) -> None:
     await desk.submit(desk.request(), idempotency_key="key", fingerprint="body")
     other = desk.request(tenant="umbrella")

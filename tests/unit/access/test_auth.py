@@ -10,6 +10,7 @@ from access.auth import Caller, Forbidden, KeyRing, Unauthenticated, _bearer, _p
 from contracts import connection, keys
 from contracts.ids import TenantId
 
+DIGEST = "5f" * 32
 KEY = "sk-0123456789ab_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef0123456789-"
 
 
@@ -26,17 +27,17 @@ def test_the_scheme_may_be_written_in_any_case(header: str) -> None:
 
 
 def test_a_key_of_ours_is_found_by_its_prefix() -> None:
-    assert _prefix(KEY) == "0123456789ab"
+    assert _prefix(KEY, DIGEST) == "0123456789ab"
 
 
 def test_a_key_chosen_by_hand_is_found_by_its_hash() -> None:
-    assert _prefix("correct horse battery staple") == keys.hashed("correct horse battery staple")
+    assert _prefix("correct horse battery staple", DIGEST) == DIGEST[:32]
 
 
 @given(st.text())
 def test_whatever_is_sent_as_a_key_can_not_leave_its_place_in_a_redis_key(key: str) -> None:
-    assert keys.api_key(_prefix(key)).count(":") == 2
-    assert _prefix(key).isalnum()
+    assert keys.api_key(_prefix(key, DIGEST)).count(":") == 2
+    assert _prefix(key, DIGEST).isalnum()
 
 
 @given(st.text())
