@@ -1,0 +1,1 @@
+"""The program that makes the bundled model: texts, prompts as access composes them, training, evaluation, export."""
