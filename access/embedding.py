@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -81,9 +82,14 @@ class StreamEmbedder:
         )
         follower = await self._submit(request, grant_until)
         transcript = Transcript()
-        async for batch in self._mailbox.follow(request.id, follower):
-            for logged in batch:
-                transcript.fold(logged.seq, logged.reply)
+        try:
+            async for batch in self._mailbox.follow(request.id, follower):
+                for logged in batch:
+                    transcript.fold(logged.seq, logged.reply)
+        except asyncio.CancelledError:
+            # A question that waits no longer: its embedding would only hold up the next ones.
+            await self._protocol.cancel(request.id)
+            raise
         if transcript.failure is not None:
             raise problems.of_failure(transcript.failure)
         if transcript.status != "completed":

@@ -23,7 +23,7 @@ from access.prompt import REFUSAL
 from penstock import target
 
 SAMPLE = Path(__file__).resolve().parent.parent / "rag" / "sample"
-AT_ONCE = 8
+AT_ONCE = 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def held_out(count: int, seed: int) -> list[Asked]:
 
 
 async def ask_all(found: target.Target, questions: list[Asked]) -> list[Outcome]:
-    """Put the questions to ``faq-bot``, a few at once."""
+    """Put the questions to ``faq-bot``, one after the other: this is about right and wrong, not about load."""
     room = asyncio.Semaphore(AT_ONCE)
     async with AsyncOpenAI(base_url=f"{found.url}/v1", api_key=found.key) as client:
 

@@ -113,8 +113,12 @@ class EmbedderEngine:
         return chosen
 
     def _load(self) -> Any:
+        import torch
         from sentence_transformers import SentenceTransformer
 
+        if not torch.cuda.is_available():
+            # A query is too small to share out, and a second thread would wait for a core that vLLM holds.
+            torch.set_num_threads(1)
         return SentenceTransformer(str(self._folder), device=None, local_files_only=True)
 
     def _encode(self, texts: list[str]) -> list[bytes]:
