@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 from openai import AsyncOpenAI, OpenAI
 
 from access.prompt import REFUSAL
+from contracts import keys
+from contracts.ids import RESPONSE_PREFIX, RequestId, parse_public
+from contracts.messages import InferenceRequest
+from tests.stack import Stack
 from tests.story.conftest import FAQ, QUESTION
 
 ENTRIES = [json.loads(line) for line in FAQ.read_text(encoding="utf-8").splitlines()]
@@ -57,15 +63,19 @@ def test_a_response_cites_the_passage_it_copied(client: OpenAI) -> None:
     assert response.output_text.startswith(ANSWER)
     (citation,) = response.output[0].content[0].annotations
     assert citation.type == "file_citation"
-    assert citation.filename == "faq.jsonl"
+    assert citation.filename == "faq.jsonl#ship-time"
 
 
-def test_any_openai_client_can_bring_its_own_knowledge_to_the_plain_model(client: OpenAI) -> None:
+def test_any_openai_client_can_bring_its_own_knowledge_to_the_plain_model(
+    penstock: Stack, client: OpenAI, redis_of: Callable[[Stack], Any]
+) -> None:
     (store,) = [found for found in client.vector_stores.list() if found.name == "faq"]
     response = client.responses.create(
         model="penstock-faq", input=QUESTION, tools=[{"type": "file_search", "vector_store_ids": [store.id]}]
     )
-    assert response.output[0].content[0].annotations[0].filename == "faq.jsonl"
+    request_id = RequestId(parse_public(response.id, RESPONSE_PREFIX))
+    shown = InferenceRequest.decode(redis_of(penstock).hget(keys.request(request_id), "body")).passages
+    assert shown[0].source == "faq.jsonl#ship-time"
 
 
 def test_what_the_faq_does_not_know_is_said_so(client: OpenAI) -> None:
