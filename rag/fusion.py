@@ -92,12 +92,11 @@ def describe(question: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> lis
     unlisted = min(cosines.values(), default=0.0)
     usual = sum(cosines.values()) / len(cosines) if cosines else 0.0
     best_match = max(matches.values(), default=0.0) or 1.0
-    contents = {id: set(terms(f"{hit.title} {hit.text}")) for id, hit in hits.items()}
-    rarity = _rarity(set(terms(question)), list(contents.values()))
+    rarity = _rarity(set(terms(question)), [hit.terms for hit in hits.values()])
     found: list[Candidate] = []
     for id, hit in hits.items():
         cosine = cosines.get(id, unlisted)
-        matched = sum(weight for term, weight in rarity.items() if term in contents[id])
+        matched = sum(weight for term, weight in rarity.items() if term in hit.terms)
         found.append(Candidate(hit, (1.0, cosine, cosine - usual, matched, matches.get(id, 0.0) / best_match)))
     return found
 

@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_]{1,6}|[^\w\s]")
 def entries_of_faq(collection: str, document: str, filename: str, rows: Sequence[FaqEntry]) -> list[Entry]:
     """One entry for each row; its source is ``<filename>#<key>``."""
     return [
-        Entry(entry_id(collection, row.key), document, f"{filename}#{row.key}", row.question, row.answer)
+        Entry(entry_id(collection, row.key), document, f"{filename}#{row.key}", row.question, row.answer, row.also)
         for row in rows
     ]
 

@@ -108,7 +108,7 @@ class Knowledge:
         what this document had and has no more is deleted. Only changed texts are embedded.
         """
         document = id or document_id(collection, filename)
-        size = sum(len(f"{entry.question}{entry.answer}".encode()) for entry in entries)
+        size = sum(len("".join((entry.question, entry.answer, *entry.also)).encode()) for entry in entries)
         made = entries_of_faq(collection, document, filename, entries)
         return await self._replace(tenant, Document(document, collection, filename, "faq", len(made), size, 0.0), made)
 
@@ -153,7 +153,7 @@ class Knowledge:
         return document
 
     async def _write(self, tenant: TenantId, collection: str, entries: Sequence[Entry]) -> None:
-        texts = [entry.content for entry in entries]
+        texts = [text for entry in entries for text in entry.searched]
         vectors = await embed_in_batches(self._embedder, texts, self._settings.embedding_batch)
         await self._store.upsert(tenant, collection, entries, vectors)
 

@@ -12,13 +12,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from contracts.errors import CallerError
 from rag.markdown import sections
 
-COLUMNS = ("key", "question", "answer", "tags")
-LONGEST = {"key": 128, "question": 1_000, "answer": 8_000}
+COLUMNS = ("key", "question", "answer", "also", "tags")
+LONGEST = {"key": 128, "question": 1_000, "answer": 8_000, "also": 1_000}
+MOST_ALSO = 50
 
 
 class LoadError(CallerError):
@@ -33,21 +34,26 @@ class LoadError(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class FaqEntry:
-    """One question with its answer. ``line`` is where it starts in its file, from 1."""
+    """One question with its answer. ``line`` is where it starts in its file, from 1.
+
+    ``also`` are other ways to ask it: they are searched and never shown.
+    """
 
     key: str
     question: str
     answer: str
     line: int
     tags: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 def load_faq(filename: str, content: bytes) -> list[FaqEntry]:
     """The entries of a FAQ file; the ending of ``filename`` says how to read it.
 
-    Columns are ``question`` and ``answer`` and, if wanted, ``key`` (the question itself where missing) and ``tags``
-    (separated by commas in CSV, a list in JSON). In Markdown each heading is a question and what follows is its
-    answer; ``## Question {#key}`` names a key; a heading above deeper ones only groups them.
+    Columns are ``question`` and ``answer`` and, if wanted, ``key`` (the question itself where missing), ``also`` (other
+    ways to ask, separated by ``|`` in CSV, a list in JSON) and ``tags`` (separated by commas, a list). In Markdown each
+    heading is a question and what follows is its answer; ``## Question {#key}`` names a key; a heading above deeper
+    ones only groups them.
 
     Raises:
         LoadError: unknown ending or column, missing question or answer, repeated key, broken CSV or JSON, bytes that
@@ -82,7 +88,11 @@ def _csv_row(filename: str, line: int, columns: list[str], row: list[str]) -> di
         problem = f"{len(row)} fields for {len(columns)} columns; a field that contains a comma must stand in quotes"
         raise LoadError(filename, line, problem)
     fields: dict[str, Any] = dict(zip(columns, row, strict=True))
-    return fields | {"tags": [tag for tag in fields.get("tags", "").split(",") if tag.strip()]}
+    return fields | {"tags": _parts(fields.get("tags", ""), ","), "also": _parts(fields.get("also", ""), "|")}
+
+
+def _parts(field: str, separator: str) -> list[str]:
+    return [part for part in field.split(separator) if part.strip()]
 
 
 def _read_jsonl(filename: str, text: str) -> Iterator[FaqEntry]:
@@ -143,7 +153,11 @@ def _entry(filename: str, line: int, fields: dict[str, Any]) -> FaqEntry:
     question = _text(filename, line, "question", fields.get("question"))
     answer = _text(filename, line, "answer", fields.get("answer"))
     key = _text(filename, line, "key", fields.get("key") or question[: LONGEST["key"]])
-    return FaqEntry(key, question, answer, line, _tags(filename, line, fields.get("tags")))
+    also = tuple(_text(filename, line, "also", one) for one in _list(filename, line, "also", fields.get("also")))
+    if len(also) > MOST_ALSO:
+        raise LoadError(filename, line, f"column 'also' holds more than {MOST_ALSO} questions")
+    tags = tuple(tag.strip() for tag in _list(filename, line, "tags", fields.get("tags")))
+    return FaqEntry(key, question, answer, line, tags, also)
 
 
 def _keyed(title: str) -> dict[str, str]:
@@ -167,12 +181,12 @@ def _text(filename: str, line: int, column: str, value: object) -> str:
     return value
 
 
-def _tags(filename: str, line: int, value: object) -> tuple[str, ...]:
+def _list(filename: str, line: int, column: str, value: object) -> list[str]:
     if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(tag, str) for tag in value):
-        raise LoadError(filename, line, "column 'tags' must be a list of texts")
-    return tuple(tag.strip() for tag in value)
+        return []
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise LoadError(filename, line, f"column {column!r} must be a list of texts")
+    return cast("list[str]", value)
 
 
 def _refuse_repeated_keys(filename: str, entries: Iterable[FaqEntry]) -> None:

@@ -89,9 +89,13 @@ class Milvus:
         return [dict(row) for row in found]
 
     async def search(
-        self, name: str, field: str, data: Vector | str, *, where: str, fields: Sequence[str], limit: int, options: Row
-    ) -> list[tuple[float, Row]]:
-        """The ``limit`` nearest rows among those that match, best first, each with its score."""
+        self, name: str, field: str, data: Vector | str, *, where: str, fields: Sequence[str], limit: int, options: Row,
+        group_by: str | None = None,
+    ) -> list[tuple[float, Row]]:  # fmt: skip
+        """The ``limit`` nearest rows among those that match, best first, each with its score.
+
+        ``group_by`` names a field: of rows with the same value there only the nearest is given.
+        """
         found = await self._call(
             name,
             lambda: self._rows.search(
@@ -102,6 +106,7 @@ class Milvus:
                 limit=limit,
                 output_fields=list(fields),
                 search_params=options,
+                group_by_field=group_by,
                 timeout=self._timeout,
             ),
         )

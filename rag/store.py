@@ -1,14 +1,16 @@
 """Passages in Milvus: one Milvus collection for all tenants, the knowledge collection as its partition key.
 
-A row carries a dense vector and the terms of its text, from which Milvus makes the sparse vector for BM25. The name of
-the Milvus collection carries the embedding model, so vectors of two models never meet.
+An entry is one row for itself and one for each other way to ask it, each with its own vector, so that a question finds
+its entry by whatever it is nearest to. Every row has the terms of the whole entry; from those of its first row Milvus
+makes the sparse vector for BM25. The name of the Milvus collection carries the embedding model, so vectors of two
+models never meet.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pymilvus import CollectionSchema, DataType, Function, FunctionType, MilvusClient
 from pymilvus.milvus_client.index import IndexParams
@@ -19,44 +21,50 @@ from rag.filters import bind
 from rag.milvus import Milvus, Row
 from rag.terms import terms
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_TEXT_BYTES = 32_000
 _PARTITIONS = 16
 _FLUSH_ROWS = 200
-_FIELDS = ("tenant", "collection", "document", "source", "title", "text")
+_FIELDS = ("entry", "tenant", "collection", "source", "title", "text", "terms")
 _SEARCHED = "tenant == {tenant} and collection in {collections}"
+_FIRST_ROWS = f"{_SEARCHED} and place == 0"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A passage to index. ``digest`` is the hash of its title and text: what is unchanged is not embedded again."""
+    """A passage to index. ``also`` are other ways to ask for it: searched, never shown."""
 
     id: str
     document: str
     source: str
     title: str
     text: str
+    also: tuple[str, ...] = ()
 
     @property
-    def content(self) -> str:
-        """What is embedded and searched: a FAQ question finds its entry by either half."""
-        return f"{self.title}\n{self.text}" if self.title else self.text
+    def searched(self) -> tuple[str, ...]:
+        """What is embedded, each by itself: title and text as one (a FAQ question finds its entry by either half),
+        then the other ways to ask."""
+        return (f"{self.title}\n{self.text}" if self.title else self.text, *self.also)
 
     @property
     def digest(self) -> str:
-        parts = (self.title, self.text, self.source)
+        """A hash of all of it: what is unchanged is not embedded again."""
+        parts = (self.title, self.text, self.source, *self.also)
         return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that one ranker found. ``score`` is that ranker's own: a cosine, or BM25."""
+    """A passage that one ranker found. ``score`` is that ranker's own: a cosine, or BM25. ``terms`` are those of its
+    entry, other ways to ask included."""
 
     id: str
     collection: str
     source: str
     title: str
     text: str
+    terms: frozenset[str]
     score: float
 
 
@@ -75,10 +83,14 @@ class PassageStore:
     async def upsert(
         self, tenant: TenantId, collection: str, entries: Sequence[Entry], vectors: Sequence[Vector]
     ) -> None:
-        """Write entries with their vectors; the next search finds them, and an entry of the same id is replaced."""
-        rows = [_row(tenant, collection, entry, vector) for entry, vector in zip(entries, vectors, strict=True)]
+        """Write entries with the vectors of what is ``searched`` of them, in order; the next search finds them, and an
+        entry of the same id is replaced."""
+        rest = iter(vectors)
+        rows = [row for entry in entries for row in _rows(tenant, collection, entry, rest)]
         for start in range(0, len(rows), _FLUSH_ROWS):
             await self._milvus.upsert(self._name, rows[start : start + _FLUSH_ROWS])
+        for start in range(0, len(entries), _FLUSH_ROWS):
+            await self._drop_former(tenant, collection, entries[start : start + _FLUSH_ROWS])
         if len(rows) >= _FLUSH_ROWS:
             await self._milvus.flush(self._name)
 
@@ -86,7 +98,7 @@ class PassageStore:
         """Delete entries by id; unknown ones are ignored."""
         if ids:
             where = bind(
-                "tenant == {tenant} and collection == {collection} and id in {ids}",
+                "tenant == {tenant} and collection == {collection} and entry in {ids}",
                 tenant=tenant, collection=collection, ids=ids,
             )  # fmt: skip
             await self._milvus.delete(self._name, where)
@@ -98,51 +110,71 @@ class PassageStore:
 
     async def digests(self, tenant: TenantId, collection: str) -> dict[str, tuple[str, str]]:
         """Id to (document, digest) of every entry of ``collection``."""
-        where = bind("tenant == {tenant} and collection == {collection}", tenant=tenant, collection=collection)
+        where = bind(
+            "tenant == {tenant} and collection == {collection} and place == 0", tenant=tenant, collection=collection
+        )
         rows = await self._milvus.query(self._name, where, ("id", "document", "digest"))
         return {row["id"]: (row["document"], row["digest"]) for row in rows}
 
     async def by_meaning(self, tenant: TenantId, collections: Sequence[str], vector: Vector, limit: int) -> list[Hit]:
         """The entries nearest to ``vector``; the score is the cosine, -1 to 1."""
-        options: Row = {"metric_type": "COSINE", "params": {"ef": max(64, 2 * limit)}}
-        return await self._search(tenant, collections, "dense", list(vector), limit=limit, options=options)
+        where = bind(_SEARCHED, tenant=tenant, collections=collections)
+        options: Row = {"metric_type": "COSINE", "params": {"ef": max(128, 4 * limit)}}
+        found = await self._milvus.search(
+            self._name,
+            "dense",
+            list(vector),
+            where=where,
+            fields=_FIELDS,
+            limit=limit,
+            options=options,
+            group_by="entry",
+        )
+        return _hits(found, tenant, collections)
 
     async def by_terms(self, tenant: TenantId, collections: Sequence[str], question: str, limit: int) -> list[Hit]:
         """The entries that share terms with ``question``; the score is BM25, 0 upwards."""
         query = " ".join(terms(question))
         if not query:
             return []
-        hits = await self._search(tenant, collections, "sparse", query, limit=limit, options={"metric_type": "BM25"})
-        # Milvus Lite answers with distances, the negated scores.
-        return [replace(hit, score=abs(hit.score)) for hit in hits]
-
-    async def _search(
-        self, tenant: TenantId, collections: Sequence[str], field: str, data: Vector | str, *, limit: int, options: Row
-    ) -> list[Hit]:
-        if not collections:
-            return []
-        where = bind(_SEARCHED, tenant=tenant, collections=collections)
+        where = bind(_FIRST_ROWS, tenant=tenant, collections=collections)
+        options: Row = {"metric_type": "BM25"}
         found = await self._milvus.search(
-            self._name, field, data, where=where, fields=("id", *_FIELDS), limit=limit, options=options
+            self._name, "sparse", query, where=where, fields=_FIELDS, limit=limit, options=options
         )
-        # The filter is the wall; this is the guard behind it, should a server ever ignore a filter.
-        mine = [(s, row) for s, row in found if row["tenant"] == tenant and row["collection"] in collections]
-        return [_hit(score, row) for score, row in mine]
+        # Milvus Lite answers with distances, the negated scores.
+        return _hits([(abs(score), row) for score, row in found], tenant, collections)
+
+    async def _drop_former(self, tenant: TenantId, collection: str, entries: Sequence[Entry]) -> None:
+        """Delete the rows of other ways to ask that these entries no longer have."""
+        where = bind(
+            "tenant == {tenant} and collection == {collection} and entry in {entries} and id not in {kept}",
+            tenant=tenant, collection=collection, entries=[entry.id for entry in entries],
+            kept=[_row_id(entry, place) for entry in entries for place in range(len(entry.searched))],
+        )  # fmt: skip
+        await self._milvus.delete(self._name, where)
 
 
-def _row(tenant: TenantId, collection: str, entry: Entry, vector: Vector) -> Row:
-    return {
-        "id": entry.id,
-        "tenant": tenant,
-        "collection": collection,
-        "document": entry.document,
-        "source": _cut(entry.source, 1024),
-        "title": _cut(entry.title, 4096),
-        "text": entry.text,
-        "digest": entry.digest,
-        "terms": _cut(" ".join(terms(entry.content)), 65_535),
-        "dense": list(vector),
-    }
+def _rows(tenant: TenantId, collection: str, entry: Entry, vectors: Iterator[Vector]) -> Iterator[Row]:
+    for place in range(len(entry.searched)):
+        yield {
+            "id": _row_id(entry, place),
+            "entry": entry.id,
+            "place": place,
+            "tenant": tenant,
+            "collection": collection,
+            "document": entry.document,
+            "source": _cut(entry.source, 1024),
+            "title": _cut(entry.title, 4096),
+            "text": entry.text,
+            "digest": entry.digest,
+            "terms": _cut(" ".join(terms("\n".join(entry.searched))), 65_535),
+            "dense": list(next(vectors)),
+        }
+
+
+def _row_id(entry: Entry, place: int) -> str:
+    return f"{entry.id}.{place}" if place else entry.id
 
 
 def _cut(text: str, most_bytes: int) -> str:
@@ -150,17 +182,25 @@ def _cut(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
+def _hits(found: Sequence[tuple[float, Row]], tenant: TenantId, collections: Sequence[str]) -> list[Hit]:
+    # The filter is the wall; this is the guard behind it, should a server ever ignore a filter.
+    mine = [(score, row) for score, row in found if row["tenant"] == tenant and row["collection"] in collections]
+    return [_hit(score, row) for score, row in mine]
+
+
 def _hit(score: float, row: Row) -> Hit:
-    named = {name: row[name] for name in ("id", "collection", "source", "title", "text")}
-    return Hit(score=score, **named)
+    named = {name: row[name] for name in ("collection", "source", "title", "text")}
+    return Hit(id=row["entry"], score=score, terms=frozenset(row["terms"].split()), **named)
 
 
 def _schema(dimensions: int) -> CollectionSchema:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
     schema.add_field("collection", DataType.VARCHAR, max_length=64, is_partition_key=True)
-    for name, length in (("tenant", 64), ("document", 64), ("digest", 64), ("source", 1024), ("title", 4096)):
+    lengths = {"entry": 64, "tenant": 64, "document": 64, "digest": 64, "source": 1024, "title": 4096}
+    for name, length in lengths.items():
         schema.add_field(name, DataType.VARCHAR, max_length=length)
+    schema.add_field("place", DataType.INT64)
     schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field(
         "terms", DataType.VARCHAR, max_length=65_535, enable_analyzer=True, analyzer_params={"tokenizer": "standard"}

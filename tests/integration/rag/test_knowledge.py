@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,27 @@ async def test_a_loaded_entry_is_found_with_its_source(
     ranking = await knowledge.retriever.rank(tenant, [collection.id], "at what time do you open")
     best = ranking.passages[0]
     assert (best.title, best.text, best.source) == (OPENING.question, OPENING.answer, "library.csv#opening")
+
+
+async def test_another_way_to_ask_finds_its_entry_once_and_is_never_shown(
+    knowledge: Knowledge, tenant: TenantId, collection: Collection
+) -> None:
+    asked = replace(PARKING, also=("I came by car, what now?", "is there a garage"))
+    await knowledge.load_faq(tenant, collection.id, "library.csv", [OPENING, asked])
+    meaning, words = await knowledge.retriever.hits(tenant, [collection.id], "is there a garage")
+    assert [hit.text for hit in meaning] == [PARKING.answer, OPENING.answer]
+    assert meaning[0].score == pytest.approx(1.0, abs=1e-3)
+    assert [hit.text for hit in words] == [PARKING.answer]
+
+
+async def test_another_way_to_ask_that_was_removed_finds_nothing(
+    knowledge: Knowledge, tenant: TenantId, collection: Collection
+) -> None:
+    await knowledge.load_faq(tenant, collection.id, "library.csv", [replace(PARKING, also=("is there a garage",))])
+    await knowledge.load_faq(tenant, collection.id, "library.csv", [PARKING])
+    meaning, words = await knowledge.retriever.hits(tenant, [collection.id], "is there a garage")
+    assert meaning[0].score < 0.9
+    assert words == []
 
 
 async def test_an_edit_by_key_is_visible_to_the_next_question(

@@ -31,17 +31,17 @@ def test_the_fusion_is_better_than_either_ranker_alone(observations: list[Observ
 
 def test_the_right_entry_is_among_the_first_three(observations: list[Observation]) -> None:
     fused = evaluate(halves(observations)[1], committed_calibration())["fused"]
-    assert fused.hit_at_3 >= 0.92
-    assert fused.hit_at_1 >= 0.83
+    assert fused.hit_at_3 >= 0.96
+    assert fused.hit_at_1 >= 0.9
 
 
 def test_questions_without_an_answer_are_told_apart(observations: list[Observation]) -> None:
     fused = evaluate(halves(observations)[1], committed_calibration())["fused"]
-    assert fused.auc >= 0.9
+    assert fused.auc >= 0.95
     assert fused.answered is not None
-    assert fused.answered >= 0.88
+    assert fused.answered >= 0.86
     assert fused.refused is not None
-    assert fused.refused >= 0.75
+    assert fused.refused >= 0.88
 
 
 def test_the_committed_calibration_is_what_the_procedure_makes(observations: list[Observation]) -> None:

@@ -10,6 +10,7 @@ from rag.calibration import calibrate
 from rag.evaluation import Observation, area_under_curve, evaluate
 from rag.fusion import FEATURES, Calibration, describe, fuse, probabilities
 from rag.store import Hit
+from rag.terms import terms
 
 FAIR = Calibration(
     model="test",
@@ -20,7 +21,7 @@ FAIR = Calibration(
 
 
 def hit(id: str, score: float, title: str = "", text: str = "") -> Hit:
-    return Hit(id, "vs_0", f"faq#{id}", title, text, score)
+    return Hit(id, "vs_0", f"faq#{id}", title, text, frozenset(terms(f"{title} {text}")), score)
 
 
 def test_a_passage_that_both_rankers_put_first_is_first() -> None:

@@ -41,6 +41,13 @@ def test_markdown_headings_become_questions() -> None:
     assert entries[0].answer == "At nine.\n\n```\n# no heading\n```"
 
 
+def test_other_ways_to_ask_are_a_list_or_stand_between_bars() -> None:
+    csv = b"question,answer,also\nq,a,opening hours | open today?\n"
+    jsonl = b'{"question": "q", "answer": "a", "also": ["opening hours", "open today?"]}\n'
+    for filename, content in (("faq.csv", csv), ("faq.jsonl", jsonl)):
+        assert load_faq(filename, content)[0].also == ("opening hours", "open today?")
+
+
 def test_a_missing_key_is_the_question() -> None:
     assert load_faq("faq.csv", b"question,answer\nWhy?,Because.\n")[0].key == "Why?"
 
@@ -64,6 +71,8 @@ def test_a_missing_key_is_the_question() -> None:
         ("faq.jsonl", b"[1]\n", 1, "expected a JSON object"),
         ("faq.jsonl", b'{"question": 1, "answer": "a"}\n', 1, "column 'question' must be text"),
         ("faq.jsonl", b'{"question": "q", "answer": "a", "tags": "t"}\n', 1, "column 'tags' must be a list"),
+        ("faq.jsonl", b'{"question": "q", "answer": "a", "also": [" "]}\n', 1, "column 'also' is empty"),
+        ("faq.csv", b"question,answer,also\nq,a," + b"b|" * 51 + b"\n", 2, "'also' holds more than 50"),
         ("faq.jsonl", b"\n\n", 1, "the file has no entries"),
         ("faq.md", b"## Why?\n\n## How?\nSo.\n", 1, "column 'answer' is empty"),
         ("faq.md", b"no heading\n", 1, "the file has no entries"),
