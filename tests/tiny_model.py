@@ -23,8 +23,8 @@ _CORPUS = (
 )
 
 
-def make(folder: Path) -> Path:
-    """Write config, weights, tokenizer and chat template into ``folder``; returns it."""
+def make(folder: Path, context: int = CONTEXT) -> Path:
+    """Write config, weights, tokenizer and chat template into ``folder``; returns it. ``context`` in tokens."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -37,7 +37,7 @@ def make(folder: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
+        max_position_embeddings=context,
         tie_word_embeddings=True,
         eos_token_id=words.eos_token_id,
         bos_token_id=None,
