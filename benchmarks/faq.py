@@ -1,8 +1,9 @@
 """``penstock bench faq``: how right the FAQ bot is, asked through the public API of a running ``penstock up``.
 
 Every held-out question of the sample is put to ``faq-bot`` through the OpenAI SDK. An *exact copy* is the entry's
-answer and nothing else before its mark; a *right citation* leads to the entry; a *right refusal* is the refusal where
-the FAQ has no answer. The questions were written for the sample and are not part of it, nor of the model's training.
+answer and nothing else before its mark, as a share of the questions that the FAQ answers; a *right citation* leads to
+that entry, as a share of all answers that cite; a *right refusal* is the refusal, as a share of the questions that the
+FAQ does not answer. The questions were written for the sample and are not part of it, nor of the model's training.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import json
 import random
 import sys
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,20 +95,21 @@ def figures(outcomes: list[Outcome]) -> dict[str, float]:
     """The rates, and over how many questions each was taken."""
     known = [outcome for outcome in outcomes if outcome.asked.entry]
     unknown = [outcome for outcome in outcomes if not outcome.asked.entry]
-    count = Counter(
-        copies=sum(outcome.is_copy for outcome in known),
-        citations=sum(outcome.is_cited for outcome in known),
-        refused_wrongly=sum(outcome.is_refused for outcome in known),
-        refusals=sum(outcome.is_refused for outcome in unknown),
-    )
+    citing = [outcome for outcome in outcomes if outcome.cited]
     return {
         "questions_in_the_faq": len(known),
-        "exact_copies": round(count["copies"] / max(1, len(known)), 3),
-        "right_citations": round(count["citations"] / max(1, len(known)), 3),
-        "wrong_refusals": round(count["refused_wrongly"] / max(1, len(known)), 3),
+        "exact_copies": _share(outcome.is_copy for outcome in known),
+        "wrong_refusals": _share(outcome.is_refused for outcome in known),
+        "answers_that_cite": len(citing),
+        "right_citations": _share(outcome.is_cited for outcome in citing),
         "questions_beside_the_faq": len(unknown),
-        "right_refusals": round(count["refusals"] / max(1, len(unknown)), 3),
+        "right_refusals": _share(outcome.is_refused for outcome in unknown),
     }
+
+
+def _share(right: Iterable[bool]) -> float:
+    counted = list(right)
+    return round(sum(counted) / max(1, len(counted)), 3)
 
 
 def _show(outcome: Outcome) -> None:
