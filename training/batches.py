@@ -18,6 +18,7 @@ from training.tokens import Tree
 
 FIRST, QUESTION, ELSEWHERE = 2.0, 0.15, 0.05
 _POOL = 12
+_CONTEXT = 4
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,27 @@ class Scenes(IterableDataset[Batch]):
         return batches
 
 
-def repeats(rng: torch.Generator, size: int, length: int) -> Batch:
-    """Random tokens, then the same again: the shortest way to learn to copy. Only the repeat counts."""
-    half = torch.randint(len(tokens.SPECIAL), tokens.VOCABULARY, (size, length), generator=rng)
-    ids = torch.cat((half, half), dim=1)
+def repeats(rng: torch.Generator, size: int, length: int, alphabet: int = 0) -> Batch:
+    """Random tokens, then the same again: the shortest way to learn to copy. Only the repeat counts.
+
+    With ``alphabet`` each row is made of that many different tokens, and something else stands between it and its
+    repeat. Then the last token alone does not say where to go on: only the last few together do.
+    """
+    half = _tokens(rng, size, length)
+    between = half[:, :0]
+    if alphabet:
+        chosen = _tokens(rng, size, alphabet)
+        half = chosen.gather(1, torch.randint(alphabet, (size, length), generator=rng))
+        between = _tokens(rng, size, length // 3)
+    ids = torch.cat((half, between, half), dim=1)
     weight = torch.zeros(ids.shape)
-    weight[:, length:-1] = 1.0
-    positions = torch.arange(2 * length).expand(size, -1)
+    weight[:, ids.shape[1] - length + (_CONTEXT if alphabet else 0) : -1] = 1.0
+    positions = torch.arange(ids.shape[1]).expand(size, -1)
     return Batch(ids, positions, torch.zeros_like(ids), ids.roll(-1, dims=1), weight)
+
+
+def _tokens(rng: torch.Generator, size: int, length: int) -> torch.Tensor:
+    return torch.randint(len(tokens.SPECIAL), tokens.VOCABULARY, (size, length), generator=rng)
 
 
 def collate(trees: list[Tree], rng: Random) -> Batch:

@@ -15,12 +15,13 @@ from access import prompt
 from contracts.messages import ChatMessage, Passage
 from training import entries, slots
 from training.entries import Corpus, Entry
+from training.wording import is_han
 
-PASSAGES = (6, 60, 12, 18, 2, 2)
+PASSAGES = (4, 72, 10, 10, 2, 2)
 """How often a scene shows 0, 1, … 5 passages. Mostly one: what retrieval thinks best. Copying it faithfully is what a
 model of this size learns first; choosing among several takes longer than it was trained (see the model card)."""
 
-ECHOES = 0.35
+ECHOES = 0.4
 """How many passages repeat some of their own words: who copies by the last word alone gets lost in them."""
 
 Kind = Literal["passage", "refusal", "small_talk"]
@@ -97,15 +98,16 @@ def _cast(rng: Random, corpus: Corpus, longest: int) -> tuple[list[Entry], list[
 
 
 def _echoed(rng: Random, entry: Entry) -> Entry:
-    """The entry with one or two short runs of its own words put in again somewhere else."""
-    words = entry.text.split(" ")
-    if len(words) < 8:  # too short, or a script without spaces
+    """The entry with one or two short runs of its own words, or Chinese characters, put in again somewhere else."""
+    blank = "" if is_han(entry.text) else " "
+    words = entry.text.split(" ") if blank else list(entry.text)
+    if len(words) < 8:
         return entry
     for _ in range(rng.randint(1, 2)):
         start, length = rng.randrange(len(words)), rng.randint(2, 4)
         at = rng.randrange(len(words) + 1)
         words[at:at] = words[start : start + length]
-    return replace(entry, text=" ".join(words))
+    return replace(entry, text=blank.join(words))
 
 
 def _noise_or_natural(rng: Random, corpus: Corpus) -> list[Entry]:
@@ -115,9 +117,10 @@ def _noise_or_natural(rng: Random, corpus: Corpus) -> list[Entry]:
 def _branches(rng: Random, shown: Sequence[Entry], hidden: Sequence[Entry]) -> tuple[Branch, ...]:
     found = [_answered(entry, number, entry.ask(rng)) for number, entry in enumerate(shown, 1)]
     found += [_answered(entry, number, entry.ask(rng)) for number, entry in enumerate(shown, 1) if rng.random() < 0.5]
-    # Retrieval refuses most of what the FAQ does not answer: a question with passages mostly has its answer there.
-    found += [Branch(entry.ask(rng), prompt.REFUSAL, "refusal") for entry in hidden[:1] if rng.random() < 0.02]
-    if rng.random() < 0.04 or not found:
+    # Retrieval, which knows more words than a model of this size, refuses what the FAQ does not answer: it shows no
+    # passage then. Taught to judge for itself as well, the model refused what was only worded differently.
+    if not found:
+        found += [Branch(entry.ask(rng), prompt.REFUSAL, "refusal") for entry in hidden[:1]]
         found.append(Branch(entries.off_topic(rng), prompt.REFUSAL, "refusal"))
     if rng.random() < 0.15:
         question, answer = entries.small_talk(rng)
@@ -174,4 +177,4 @@ def _support_zh(rng: Random, corpus: Corpus, count: int) -> list[Entry]:
 
 
 _SOURCES = (entries.support, _support_zh, entries.natural, entries.chinese, entries.glosses, entries.noise)
-_WEIGHTS = (48, 10, 18, 4, 8, 12)
+_WEIGHTS = (40, 18, 12, 12, 6, 12)

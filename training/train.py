@@ -1,6 +1,7 @@
 """``python -m training.train``: train by the clock, restartable, exporting as it goes.
 
-First random tokens repeated, then short passages, then prompts of every length. Half of each answer's difficulty is its
+First random tokens repeated, then short passages, then prompts of every length, and among them rows of few different
+tokens repeated, which teach to copy by more than the last token. Half of each answer's difficulty is its
 first token, which chooses the passage; what follows is copying.
 """
 
@@ -24,6 +25,7 @@ from training.muon import Muon
 from training.prepare import WORK
 
 REPEATS = 100
+FEW_EVERY = 2
 _LEARNED = 0.4
 EASY = Stage(size=3000, longest=120, plain=True, whole=1, easy=True)
 SHORT = Stage(size=3200, longest=180, plain=True, whole=3)
@@ -105,7 +107,15 @@ def _course(run: Run, options: argparse.Namespace) -> Iterator[Batch]:
     short = _stream(options, SHORT, run.step)
     while run.step < options.short_until:
         yield next(short)
-    yield from _stream(options, FULL, run.step)
+    for number, batch in enumerate(_stream(options, FULL, run.step)):
+        yield batch
+        if number % FEW_EVERY == 0:
+            yield _few_repeated(random)
+
+
+def _few_repeated(random: torch.Generator) -> Batch:
+    length, alphabet = (int(torch.randint(low, high, (), generator=random)) for low, high in ((40, 160), (5, 40)))
+    return batches.repeats(random, 4200 // (7 * length // 3), length, alphabet)
 
 
 def _stream(options: argparse.Namespace, stage: Stage, seed: int) -> Iterator[Batch]:
