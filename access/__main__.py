@@ -8,6 +8,7 @@ import uvicorn
 
 from access.app import create_app
 from access.settings import AccessSettings
+from access.wire import Wire
 from contracts import logs
 from contracts.configuration import BadSettings, load
 from rag.settings import RagSettings
@@ -28,6 +29,7 @@ def main() -> None:
         access_log=False,
         timeout_graceful_shutdown=20,
         server_header=False,
+        http=Wire,
     )
 
 

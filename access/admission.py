@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import msgspec
 from redis.asyncio import Redis
 
+from access.ratelimits import RateLimited
 from contracts import keys, logs
 from contracts.connection import REDIS_UNAVAILABLE
-from contracts.errors import DependencyDown, LimitExceeded, Overload, PenstockError
+from contracts.errors import DependencyDown, Overload, PenstockError
 from contracts.ids import AccessId, RequestId
 from contracts.messages import AdmissionQuery, Asks, Verdict
 from contracts.subscription import Subscription
@@ -67,7 +68,7 @@ class Admission:
         Cancel the call when the caller has gone: the question is then withdrawn.
 
         Raises:
-            LimitExceeded: the tenant's own limit (``rate_limit_exceeded``).
+            RateLimited: the tenant's own limit (``rate_limit_exceeded``).
             Overload: no room (``waiting_room_full``, ``patience_exhausted``) or nobody serves the model
                 (``no_workers``, ``starting``). Both carry ``retry_after_seconds``.
             DependencyDown: no limiter answers (``limiter_unavailable``).
@@ -207,8 +208,10 @@ def _place(verdict: Verdict) -> tuple[int, int, float]:
 
 
 def _refusal(verdict: Verdict) -> PenstockError:
-    kind = LimitExceeded if verdict.reason == "rate_limit_exceeded" else Overload
-    return kind(verdict.message, code=verdict.reason, retry_after_seconds=verdict.retry_after_seconds)
+    reason, seconds = verdict.reason, verdict.retry_after_seconds
+    if reason == "rate_limit_exceeded":
+        return RateLimited(verdict.message, code=reason, retry_after_seconds=seconds, limits=verdict.limits)
+    return Overload(verdict.message, code=reason, retry_after_seconds=seconds)
 
 
 def _silent(seconds: float) -> DependencyDown:

@@ -18,7 +18,9 @@ from access.admission import Admission
 from access.asked import Asked
 from access.collections import NamedCollections
 from access.fleet import Fleet, estimate
-from access.mailbox import Follower, Logged, Mailbox
+from access.follower import Follower, Logged
+from access.mailbox import Mailbox
+from access.retries import Retries
 from access.submission import AlreadyAnswered, SessionBusy, Submissions
 from contracts import logs
 from contracts.errors import CallerError, DependencyDown, PenstockError
@@ -74,6 +76,7 @@ class Answering:
         fleet: Fleet,
         submissions: Submissions,
         mailbox: Mailbox,
+        retries: Retries,
         default_answer_tokens: int,
     ):
         self._access = access
@@ -86,15 +89,19 @@ class Answering:
         self._fleet = fleet
         self._submissions = submissions
         self._mailbox = mailbox
+        self._retries = retries
         self._default_answer_tokens = default_answer_tokens
 
     async def begin(self, asked: Asked, on_queued: OnQueued | None = None, *, followed: bool = True) -> Accepted:
         """Bring a question into the queue. ``followed``: its replies are wanted here, and are heard from the first on.
 
         Raises:
-            AlreadyAnswered: its idempotency key belongs to an earlier request, which is to be followed instead.
+            AlreadyAnswered: an earlier request with its idempotency key, or an earlier attempt of the same client, is
+                to be followed instead.
             CallerError, LimitExceeded, Overload, DependencyDown: it was not accepted, and nothing runs.
         """
+        if (earlier := await self._retries.earlier(asked)) is not None:
+            raise AlreadyAnswered(earlier)
         follower = self._mailbox.expect(asked.id) if followed else None
         try:
             request, verdict = await self._begin(replace(asked, cost_tokens=self.estimate(asked)), on_queued, follower)
@@ -117,8 +124,8 @@ class Answering:
             if on_queued is not None:
                 on_queued(verdict)
 
-        verdict, recalled, retrieved = await together(
-            self.admit(asked, heard), self.recall(asked), self.retrieve(asked)
+        verdict, recalled, retrieved, _ = await together(
+            self.admit(asked, heard), self.recall(asked), self.retrieve(asked), self._retries.remember(asked)
         )
         if waited:
             recalled = await self.recall(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine
@@ -21,13 +22,15 @@ from access.embedding import StreamEmbedder
 from access.fleet import Fleet
 from access.guard import Guard
 from access.mailbox import Mailbox
+from access.pace import Pace
+from access.retries import Retries
 from access.routes import ROUTERS, docs
 from access.settings import AccessSettings
 from access.stored import StoredRequests
 from access.submission import Submissions
 from contracts import connection, logs
 from contracts.errors import PenstockError
-from contracts.functions import Library, Protocol
+from contracts.functions import Library, Protocol, Replicas
 from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
 from rag.catalog import new_collection_id
@@ -49,6 +52,8 @@ def create_app(settings: AccessSettings, rag_settings: RagSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with running(settings, rag_settings) as context:
             app.state.context = context
+            gc.collect()
+            gc.freeze()  # what is there now stays: to look through it again and again held up streams for 100 ms
             yield
 
     app = FastAPI(
@@ -84,6 +89,7 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
     for shard in shards:
         standing[f"mailbox.read {shard}"] = context.mailbox.read(shard)
         standing[f"mailbox.keep {shard}"] = context.mailbox.keep(shard)
+        standing[f"waiting.keep {shard}"] = context.submissions.keep(shard)
     tasks = [asyncio.create_task(_stand(name, work), name=name) for name, work in standing.items()]
     log.info("access.started", sentence="Access is up.", process=access, version=VERSION)
     try:
@@ -103,10 +109,11 @@ def compose(
 ) -> Context:
     """Make the parts; nothing runs yet."""
     library = Library(commands)
-    protocol = Protocol(library)
+    protocol = Protocol(library, Replicas(settings.replicas) if settings.replicas else None)
     fleet = Fleet(commands)
-    mailbox = Mailbox(commands, reads, protocol, access)
+    mailbox = Mailbox(commands, reads, protocol, access, Pace(settings.hold_at_most))
     stored = StoredRequests(commands)
+    retries = Retries(commands, stored, settings.shards)
     submissions = Submissions(protocol, stored, access, settings.queue_bound)
     embedder = StreamEmbedder(
         protocol=protocol,
@@ -130,6 +137,7 @@ def compose(
         fleet=fleet,
         submissions=submissions,
         mailbox=mailbox,
+        retries=retries,
         default_answer_tokens=settings.default_answer_tokens,
     )
     return Context(
@@ -142,6 +150,7 @@ def compose(
         admission=admission,
         answering=answering,
         submissions=submissions,
+        retries=retries,
         stored=stored,
         mailbox=mailbox,
         fleet=fleet,

@@ -19,6 +19,8 @@ class Asked:
     ``history`` is what the client itself sent before the question; a ``session`` adds what the session remembers.
     The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
     ``retention`` counts from the end of the answer; ``cost_tokens`` is what admission was asked for.
+    ``attempt`` is 0 for the first try of a client that counts its tries, ``None`` for one that does not. The body's
+    ``fingerprint`` is there when an attempt or an idempotency key is.
     """
 
     id: RequestId
@@ -42,6 +44,7 @@ class Asked:
     background: bool = False
     idempotency_key: str = ""
     fingerprint: str = ""
+    attempt: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     cost_tokens: int = 0

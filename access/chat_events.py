@@ -5,11 +5,13 @@ Source: https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from access import sse
+from access.follower import Logged, merged
 from access.problems import body_of_failure
 from access.transcript import Transcript, citations, served_name, url_citation
 from contracts.ids import COMPLETION_PREFIX
@@ -30,7 +32,7 @@ from contracts.messages import (
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
 _encode = msgspec.json.encode
 _RESET = Failure(
-    code="stream_reset", message="The answer had to start again on another worker; ask again, or use /v1/responses."
+    code="stream_reset", message="The answer had to start again; ask again, or use /v1/responses, which can say so."
 )
 _CANCELLED = Failure(code="cancelled", message="The request was cancelled.", fault="caller")
 
@@ -66,8 +68,14 @@ class ChatStream:
         self._opened: set[int] = set()
         self.ended = False
 
-    def frames(self, seq: int, reply: Reply) -> bytes:  # noqa: C901, PLR0911  (one case for each kind of reply)
-        """What the client is sent for one reply; empty for replies it does not see, and for all after the end."""
+    def frames(self, batch: Sequence[Logged]) -> bytes:
+        """What the client is sent for replies that follow those before; text that comes together is one chunk.
+
+        Empty for replies it does not see, and for all after the end.
+        """
+        return b"".join([self._frames(logged.seq, logged.reply) for logged in merged(batch)])
+
+    def _frames(self, seq: int, reply: Reply) -> bytes:  # noqa: C901, PLR0911  (one case for each kind of reply)
         if self.ended:
             return b""
         self._transcript.fold(seq, reply)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -17,7 +17,9 @@ from access.auth import Caller, KeyRing
 from access.embedding import StreamEmbedder
 from access.fleet import Fleet
 from access.mailbox import Mailbox
+from access.retries import Retries
 from access.settings import AccessSettings
+from access.sse import EventStream
 from access.stored import StoredRequests
 from access.submission import Submissions
 from contracts.functions import Library, Protocol
@@ -39,6 +41,7 @@ class Context:
     admission: Admission
     answering: Answering
     submissions: Submissions
+    retries: Retries
     stored: StoredRequests
     mailbox: Mailbox
     fleet: Fleet
@@ -50,6 +53,22 @@ class Context:
     knowledge_ready: asyncio.Event = field(default_factory=asyncio.Event)
     background: set[asyncio.Task[Any]] = field(default_factory=set)
     started_at: float = field(default_factory=time.time)
+
+    def stream(
+        self,
+        frames: AsyncGenerator[bytes],
+        *,
+        headers: dict[str, str] | None = None,
+        on_leave: Callable[[], Awaitable[None]] | None = None,
+    ) -> EventStream:
+        """An answer of events, by this process's settings."""
+        return EventStream(
+            frames,
+            heartbeat=self.settings.heartbeat,
+            write_deadline=self.settings.write_deadline,
+            headers=headers,
+            on_leave=on_leave,
+        )
 
     def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Run something that outlives its HTTP request; awaited at shutdown."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from access import problems
 from access.fleet import Fleet
-from access.mailbox import Follower, Mailbox
+from access.follower import Follower
+from access.mailbox import Mailbox
 from access.transcript import Transcript
 from contracts.errors import DependencyDown, Overload
 from contracts.functions import Protocol, Submission

@@ -5,6 +5,7 @@ Labels are models of the fleet and outcomes; never a tenant, a user or a session
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -13,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from access.follower import Logged
 from access.load import ModelLoad
-from access.mailbox import Logged
 from contracts.messages import Cancelled, Delta, Failed, Finished, Reply
 
 REGISTRY = CollectorRegistry()
@@ -34,14 +35,6 @@ _GAP = Histogram(
     registry=REGISTRY,
 )
 _REQUESTS = Counter("penstock_requests", "Answers followed to their end.", ["model", "outcome"], registry=REGISTRY)
-
-
-def observe_first_token(seconds: float, model: str) -> None:
-    _FIRST_TOKEN.labels(model).observe(seconds)
-
-
-def observe_gap(seconds: float, model: str) -> None:
-    _GAP.labels(model).observe(seconds)
 
 
 def count_request(outcome: str, model: str) -> None:
@@ -65,18 +58,28 @@ class StreamWatch:
         self._model = model
         self._began = began
         self._last_text: float | None = None
+        self._first_token, self._gap = _times(model)
 
     def saw(self, replies: Sequence[Reply], now: float) -> None:
         """Replies that arrived together; their text counts as one arrival."""
-        if any(isinstance(reply, Delta) and reply.text for reply in replies):
-            if self._last_text is None:
-                observe_first_token(now - self._began, self._model)
-            else:
-                observe_gap(now - self._last_text, self._model)
-            self._last_text = now
+        text = False
         for reply in replies:
-            if outcome := outcome_of(reply):
+            if isinstance(reply, Delta):
+                text = text or reply.text != ""
+            elif outcome := outcome_of(reply):
                 count_request(outcome, self._model)
+        if text and self._last_text is None:
+            self._first_token.observe(now - self._began)
+        elif text and self._last_text is not None:
+            self._gap.observe(now - self._last_text)
+        if text:
+            self._last_text = now
+
+
+@functools.cache
+def _times(model: str) -> tuple[Histogram, Histogram]:
+    """A model's two histograms: to look them up by label takes longer than to count."""
+    return _FIRST_TOKEN.labels(model), _GAP.labels(model)
 
 
 def outcome_of(reply: Reply) -> str:

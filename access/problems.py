@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from access.auth import Forbidden, Unauthenticated
+from access.ratelimits import RateLimited, headers_of
 from contracts import errors, logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.messages import Failure
@@ -97,6 +98,8 @@ def response(error: errors.PenstockError) -> JSONResponse:
         headers = {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        headers |= headers_of(error.limits)
     if error.code == "quota_exceeded":
         headers["x-should-retry"] = "false"
     return JSONResponse(body(error), status, headers)

@@ -5,7 +5,18 @@ Source: https://platform.openai.com/docs/guides/rate-limits
 
 from __future__ import annotations
 
+from contracts.errors import LimitExceeded
 from contracts.messages import LimitsView
+
+
+class RateLimited(LimitExceeded):
+    """The caller's own limit, and what the limiter said of it."""
+
+    def __init__(
+        self, message: str, *, code: str = "", retry_after_seconds: float = 0.0, limits: LimitsView | None = None
+    ):
+        super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
+        self.limits = limits
 
 
 def headers_of(limits: LimitsView | None) -> dict[str, str]:

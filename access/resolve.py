@@ -12,7 +12,7 @@ from access.asked import Asked
 from access.auth import Caller
 from access.context import Context
 from access.conversations import session_of
-from access.routes.bodies import PATIENCE_FACTOR, Sampling, with_preset
+from access.routes.bodies import PATIENCE_FACTOR, Sampling, fingerprint, with_preset
 from access.settings import Preset
 from contracts.errors import CallerError, NotFound
 from contracts.ids import SessionId, Shard, new_request_id, shard_of
@@ -58,7 +58,7 @@ async def resolve(
     vector_stores: Sequence[str],
     stored: bool,
     wait_header: str | None,
-    fingerprint: str,
+    attempt: int | None = None,
     background: bool = False,
     extensions: dict[str, Any] | None = None,
     traceparent: str | None = None,
@@ -96,7 +96,8 @@ async def resolve(
         stored=stored,
         background=background,
         idempotency_key=f"{caller.user}\n{body.idempotency_key}" if body.idempotency_key else "",
-        fingerprint=fingerprint if body.idempotency_key else "",
+        fingerprint=fingerprint(body) if body.idempotency_key or attempt is not None else "",
+        attempt=attempt,
         metadata=dict(body.metadata or {}),
         extensions=extensions or {},
         created_at=time.time(),

@@ -7,17 +7,23 @@
     the sequence's end at seq → seq + 2, … one number per event: annotations, then three ``done`` events
     the terminal event → one more than the last of those, or seq + 2
 
+When Redis has lost the log that was shown, the client is told ``response.output_text.reset`` under the last number of
+the prologue, and the numbers of the log as it is now follow: its text begins again.
+
 Source: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from access import sse
-from access.mailbox import Logged
+from access.follower import NOBODY, ROLLED_BACK, Logged, merged
 from access.transcript import Transcript, citations, file_citation, served_name
+from contracts.errors import PenstockError
 from contracts.ids import CONVERSATION_PREFIX, RESPONSE_PREFIX
 from contracts.messages import (
     Delta,
@@ -34,6 +40,14 @@ from contracts.messages import (
 
 OFFSET = 2
 QUEUED_NUMBER = 1
+PROLOGUE_END = 4
+
+_PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+_DELTA = (
+    b"event: response.output_text.delta\nid: %b\n"
+    b'data: {"type":"response.output_text.delta","sequence_number":%d,%b%b%b\n\n'
+)
+_encode = msgspec.json.encode
 
 
 def response_object(request: InferenceRequest, transcript: Transcript) -> dict[str, Any]:
@@ -83,10 +97,14 @@ class ResponseStream:
         self._after_seq = after_seq
         self._transcript = Transcript()
         self._item_id = _item_id(request)
+        part = _encode(self._at_part({"delta": _PLACE, "logprobs": []}))
+        self._before_text, _, self._after_text = part.removeprefix(b"{").partition(_encode(_PLACE))
         self._last = QUEUED_NUMBER
 
     def created(self) -> bytes:
-        """The first event; its response is as it was before anything happened."""
+        """The first event; its response is as it was before anything happened. Empty for who has seen it."""
+        if self._after >= 0:
+            return b""
         return self._frame(0, "response.created", {"response": response_object(self._request, Transcript())})
 
     def queued(self, verdict: Verdict) -> bytes:
@@ -100,17 +118,59 @@ class ResponseStream:
             QUEUED_NUMBER, "response.queued", {"response": response_object(self._request, Transcript()), **where}
         )
 
-    def frames(self, logged: Logged) -> bytes:
+    def broken_off(self, error: PenstockError) -> bytes:
+        """The event of a stream that ends without the answer's end."""
+        said = {"code": error.code, "message": error.message, "param": error.param}
+        return self._frame(self._last + 1, "error", said)
+
+    def frames(self, batch: Sequence[Logged]) -> bytes:
+        """The events of replies that follow those before; text that comes together is one event.
+
+        Only what is new to the client is merged, so that no event joins what it has seen with what it has not.
+        """
+        new = next((at for at, logged in enumerate(batch) if not self._was_seen(logged)), len(batch))
+        return b"".join([self._frames(logged) for logged in (*batch[:new], *merged(batch[new:]))])
+
+    def _was_seen(self, logged: Logged) -> bool:
+        return logged.seq <= self._after_seq or logged.seq + OFFSET <= self._after
+
+    def _frames(self, logged: Logged) -> bytes:
         """The events of one reply; the last of them carries the cursor."""
+        if logged is ROLLED_BACK:
+            return self._begin_anew()
+        if isinstance(logged.reply, Delta):
+            return self._text(logged, logged.reply)
         events = list(self._events(logged))
         self._last = max([self._last, *(number for number, _, _ in events)])
-        cursor = f"{logged.seq}-{logged.generation}" if logged.generation != "-" else ""
         shown = [event for event in events if event[0] > self._after and logged.seq > self._after_seq]
+        if not shown:
+            return b""
+        cursor = f"{logged.seq}-{logged.generation}" if logged.generation != NOBODY else ""
         last = len(shown) - 1
         return b"".join(
             self._frame(number, kind, data, cursor if at == last else "")
             for at, (number, kind, data) in enumerate(shown)
         )
+
+    def _text(self, logged: Logged, delta: Delta) -> bytes:
+        """The event of a delta: all but its numbers and its text is the same each time, and is rendered once."""
+        self._transcript.fold(logged.seq, delta)
+        if delta.index or not delta.text:
+            return b""
+        number = logged.seq + OFFSET
+        self._last = max(self._last, number)
+        if self._was_seen(logged):
+            return b""
+        cursor = f"{logged.seq}-{logged.generation}".encode()
+        return _DELTA % (cursor, number, self._before_text, _encode(delta.text), self._after_text)
+
+    def _begin_anew(self) -> bytes:
+        """What the client has of the answer's text is void; of the prologue it keeps what it has."""
+        number = min(self._last, PROLOGUE_END)
+        self._after, self._after_seq, self._last = number, 0, QUEUED_NUMBER
+        self._transcript = Transcript()
+        data = self._at_part({"reason": "log_rolled_back"})
+        return self._frame(number, "response.output_text.reset", data)
 
     def _events(self, logged: Logged) -> Iterator[tuple[int, str, dict[str, Any]]]:
         before = self._transcript.status
@@ -118,12 +178,9 @@ class ResponseStream:
         match logged.reply:
             case Started() if before == "queued":
                 yield 2, "response.in_progress", {"response": response_object(self._request, self._transcript)}
-            case SequenceStarted(index=0) if self._last < 4:
+            case SequenceStarted(index=0) if self._last < PROLOGUE_END:
                 yield 3, "response.output_item.added", {"output_index": 0, "item": self._empty_item()}
-                yield 4, "response.content_part.added", self._at_part({"part": _part("", [])})
-            case Delta(index=0, text=text) if text:
-                data = self._at_part({"delta": text, "logprobs": []})
-                yield logged.seq + OFFSET, "response.output_text.delta", data
+                yield PROLOGUE_END, "response.content_part.added", self._at_part({"part": _part("", [])})
             case SequenceFinished(index=0):
                 yield from enumerate_events(logged.seq + OFFSET, self._sequence_done())
             case Reset(reason=reason):
@@ -152,8 +209,6 @@ class ResponseStream:
         return {"item_id": self._item_id, "output_index": 0, "content_index": 0, **data}
 
     def _frame(self, number: int, kind: str, data: dict[str, Any], cursor: str = "") -> bytes:
-        if number <= self._after:
-            return b""
         return sse.frame({"type": kind, "sequence_number": number, **data}, event=kind, event_id=cursor)
 
 

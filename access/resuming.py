@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from access.context import Context
+from access.follower import Logged
 from access.response_events import ResponseStream
 from contracts.errors import CallerError
 from contracts.messages import InferenceRequest
@@ -12,10 +13,10 @@ from contracts.messages import InferenceRequest
 _CURSOR = re.compile(r"(\d{1,15})-([0-9a-f]{1,32})")
 
 
-async def resumed(
-    context: Context, request: InferenceRequest, starting_after: int | None, cursor: str | None
+def resumed(
+    request: InferenceRequest, replies: Sequence[Logged], starting_after: int | None, cursor: str | None
 ) -> ResponseStream:
-    """A renderer that sends only what the client has not seen.
+    """A renderer that sends only what the client has not seen. ``replies`` is the log as it is now.
 
     A cursor names who wrote the reply that it points to. If the log was rolled back and has regrown, another one did,
     and going on would join two different answers. A bare ``starting_after`` skips that check.
@@ -29,8 +30,7 @@ async def resumed(
     if match is None:
         raise CallerError("Last-Event-ID is not a cursor of ours: '<digits>-<generation>'.", param="last-event-id")
     seq, generation = int(match[1]), match[2]
-    written = {logged.seq: logged.generation for logged in await context.mailbox.replies(request.id)}
-    if written.get(seq) != generation:
+    if not any((logged.seq, logged.generation) == (seq, generation) for logged in replies):
         message = "The stream was reset: what you saw after this cursor was lost. Start again without it."
         raise CallerError(message, code="stream_reset", param="last-event-id")
     return ResponseStream(request, after_seq=seq)

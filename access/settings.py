@@ -57,9 +57,19 @@ class AccessSettings(ServiceSettings):
     queue_bound: int = Field(
         default=10_000, ge=1, description="Waiting requests per model and class before submits are refused."
     )
+    replicas: int = Field(
+        default=0, ge=0, description="Redis replicas that must have a request before it counts as accepted."
+    )
     deadline: Duration = Field(default=timedelta(minutes=10), description="Time from submission to the end.")
     patience: Duration = Field(default=timedelta(seconds=10), description="How long an interactive request waits.")
     default_answer_tokens: int = Field(default=512, ge=1, description="Answer expected without max_tokens.")
     heartbeat: Duration = Field(default=timedelta(seconds=10), description="A silent stream gets a comment.")
+    write_deadline: Duration = Field(
+        default=timedelta(seconds=30), description="A client that does not read for so long is cut off."
+    )
+    hold_at_most: Duration = Field(
+        default=timedelta(milliseconds=40),
+        description="Under load, later tokens wait up to this for one another; 0 sends each at once.",
+    )
     abandon_after: Duration = Field(default=timedelta(seconds=15), description="Nobody follows: cancelled after this.")
     metrics_public: bool = Field(default=True, description="Whether /metrics answers without a key.")

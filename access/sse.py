@@ -18,11 +18,11 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from access import wire
 from access.presence import until_left
 
 HEARTBEAT = b": waiting\n\n"
 DONE = b"data: [DONE]\n\n"
-WRITE_DEADLINE = timedelta(seconds=30)
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", "content-type": "text/event-stream; charset=utf-8"}
 
 
@@ -41,7 +41,8 @@ class EventStream(Response):
     """Sends frames as they come, a heartbeat when there are none, and stops when the client leaves.
 
     ``frames`` is closed in every case, so its ``finally`` runs. ``on_leave`` is told when a client left before the end.
-    A client that does not read for ``WRITE_DEADLINE`` is let go; the log stays, and it can come back.
+    A client that does not read for ``write_deadline`` is cut off: what waits for it is thrown away, and the connection
+    with it. The log stays, and it can come back.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class EventStream(Response):
         frames: AsyncGenerator[bytes],
         *,
         heartbeat: timedelta,
+        write_deadline: timedelta,
         headers: dict[str, str] | None = None,
         on_leave: Callable[[], Awaitable[None]] | None = None,
     ):
@@ -56,15 +58,17 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._frames = frames
         self._heartbeat = heartbeat.total_seconds()
+        self._write_deadline = write_deadline.total_seconds()
         self._on_leave = on_leave
         self._complete = False
+        self._writing = False
         self._wrote_at = time.monotonic()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI's signature)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         ends = {
             asyncio.create_task(self._send_all(send), name="sse.send"),
-            asyncio.create_task(self._keep_alive(send), name="sse.keep_alive"),
+            asyncio.create_task(self._watch(send), name="sse.watch"),
             asyncio.create_task(until_left(receive), name="sse.left"),
         }
         try:
@@ -73,11 +77,13 @@ class EventStream(Response):
             for task in ends:
                 task.cancel()
             await asyncio.wait(ends)
-        if not self._complete and self._on_leave is not None:
-            await self._on_leave()
+        if not self._complete:
+            wire.cut(scope)
+            if self._on_leave is not None:
+                await self._on_leave()
         for task in ends:
             error = None if task.cancelled() else task.exception()
-            if error is not None and not isinstance(error, OSError):  # that one: the connection broke, or nobody reads
+            if error is not None and not isinstance(error, OSError):  # that one: the connection broke
                 raise error
 
     async def _send_all(self, send: Send) -> None:
@@ -90,14 +96,17 @@ class EventStream(Response):
             await self._frames.aclose()
 
     async def _write(self, send: Send, body: bytes, *, more: bool = True) -> None:
-        """Send, unless the client has not read for ``WRITE_DEADLINE``: the time-out then ends the stream."""
-        async with asyncio.timeout(WRITE_DEADLINE.total_seconds()):
-            await send({"type": "http.response.body", "body": body, "more_body": more})
-        self._wrote_at = time.monotonic()
+        """Send; it waits while the client has too much unread."""
+        self._writing = True
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+        self._writing, self._wrote_at = False, time.monotonic()
 
-    async def _keep_alive(self, send: Send) -> None:
-        """A comment after each silence. Runs until cancelled."""
+    async def _watch(self, send: Send) -> None:
+        """A comment after each silence; return when a write has waited for too long."""
         while True:
-            if time.monotonic() - self._wrote_at >= self._heartbeat:
+            await asyncio.sleep(min(self._heartbeat, self._write_deadline) / 2)
+            silent = time.monotonic() - self._wrote_at
+            if self._writing and silent >= self._write_deadline:
+                return
+            if not self._writing and silent >= self._heartbeat:
                 await self._write(send, HEARTBEAT)
-            await asyncio.sleep(self._heartbeat / 2)

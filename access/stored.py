@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from access.auth import Caller
+from access.follower import Logged
 from access.mailbox import Mailbox
 from access.transcript import Transcript
 from contracts import keys
@@ -19,14 +20,20 @@ from contracts.states import TERMINAL
 
 @dataclass(frozen=True)
 class Stored:
-    """A request and the state it is in."""
+    """A request and the state it is in. ``stopping``: somebody has cancelled it."""
 
     request: InferenceRequest
     state: str
+    stopping: bool = False
 
     @property
     def ended(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def live(self) -> bool:
+        """Whether it is on its way to an answer, or has one."""
+        return self.state in ("done", "incomplete") or not (self.ended or self.stopping)
 
 
 class StoredRequests:
@@ -45,29 +52,39 @@ class StoredRequests:
             shard_of(request_id)
         except BadId as error:
             raise _unknown() from error
-        found: Any = await self._redis.hmget(keys.request(RequestId(request_id)), ["state", "body", "tenant"])
-        state, body, owner = found
+        found: Any = await self._redis.hmget(keys.request(RequestId(request_id)), ["state", "body", "tenant", "cancel"])
+        state, body, owner, cancel = found
         if state is None or body is None or owner is None or owner.decode() != caller.tenant:
             raise _unknown()
         request = InferenceRequest.decode(body)
         if request.tenant != caller.tenant or (caller.user and request.user != caller.user):
             raise _unknown()
-        return Stored(request, state.decode())
+        return Stored(request, state.decode(), stopping=bool(cancel))
 
-    async def transcript(self, mailbox: Mailbox, stored: Stored) -> Transcript:
-        """What its log says so far.
+    async def log(self, mailbox: Mailbox, stored: Stored) -> list[Logged]:
+        """Its log as it is now.
 
         Raises:
             CallerError: the log has expired (410).
         """
-        transcript = Transcript()
-        for logged in await mailbox.replies(stored.request.id):
-            transcript.fold(logged.seq, logged.reply)
-        if stored.ended and not transcript.ended:
+        replies = await mailbox.replies(stored.request.id)
+        if stored.ended and not (replies and replies[-1].last):
             raise CallerError(
                 "The log of this response has expired; its turn may still be in the conversation.", code="log_expired"
             )
+        return replies
+
+    async def transcript(self, mailbox: Mailbox, stored: Stored) -> Transcript:
+        """What its log says so far. Raises as ``log``."""
+        transcript = Transcript()
+        for logged in await self.log(mailbox, stored):
+            transcript.fold(logged.seq, logged.reply)
         return transcript
+
+    async def expect_log(self, stored: Stored) -> None:
+        """Raises ``CallerError`` (410) if there is nothing left to follow."""
+        if stored.ended and not await self._redis.exists(keys.replies(stored.request.id)):
+            raise CallerError("The log of this request has expired; ask again with a new key.", code="log_expired")
 
     async def followed(self, request_id: RequestId) -> bool:
         """Whether any access process has a client following the request."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from access.asked import Asked
+from access.problems import fault_of
 from access.stored import StoredRequests
-from contracts.errors import CallerError, Conflict, Overload
+from contracts import logs
+from contracts.connection import REDIS_UNAVAILABLE
+from contracts.errors import CallerError, Conflict, Overload, PenstockError
 from contracts.functions import Protocol, Submission, Submitted
-from contracts.ids import AccessId, RequestId
+from contracts.ids import AccessId, RequestId, Shard, shard_of
 from contracts.messages import Failure, InferenceRequest, Verdict
 
 RETRY_FULL = timedelta(seconds=2)
+KEEP_EVERY = timedelta(seconds=3)
+KEPT_AT_ONCE = 200
 
 
 class SessionBusy(Exception):
@@ -38,14 +44,28 @@ class Submissions:
         self._stored = stored
         self._access = access
         self._queue_bound = queue_bound
+        self._waiting: set[RequestId] = set()
 
     async def wait(self, asked: Asked, request: InferenceRequest) -> None:
-        """Store a request that its client may ask for before admission has decided.
+        """Store a request that its client may ask for before admission has decided; it ends if this process does.
 
         Raises:
             AlreadyAnswered, CallerError: see ``submit``.
         """
         await self._understand(asked, await self._protocol.wait(_submission(asked, request)))
+        self._waiting.add(asked.id)
+
+    async def keep(self, shard: Shard) -> None:
+        """Keep what waits here from being taken for abandoned. Runs for ever."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY.total_seconds())
+            mine = [request_id for request_id in self._waiting if shard_of(request_id) == shard]
+            try:
+                for first in range(0, len(mine), KEPT_AT_ONCE):
+                    asked = mine[first : first + KEPT_AT_ONCE]
+                    self._waiting -= set(asked) - await self._protocol.keep_waiting(shard, asked)
+            except REDIS_UNAVAILABLE:
+                logs.get().warning("waiting.unreachable", sentence="Redis does not answer; keeping requests later.")
 
     async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict, *, followed: bool) -> None:
         """Queue a granted request. Accepted means stored; ``followed`` has its replies sent to this process.
@@ -64,8 +84,9 @@ class Submissions:
         )
         await self._understand(asked, submitted)
 
-    async def refuse(self, asked: Asked, failure: Failure) -> None:
-        """End a waiting request that will not be submitted, so that whoever asks for it learns why."""
+    async def refuse(self, asked: Asked, error: PenstockError) -> None:
+        """End a waiting request that will not be submitted, so that whoever asks for it by its id learns why."""
+        failure = Failure(code=error.code, message=error.message, param=error.param, fault=fault_of(error))
         await self._protocol.fail(asked.id, failure)
 
     async def _understand(self, asked: Asked, submitted: Submitted) -> None:
@@ -73,7 +94,9 @@ class Submissions:
             case "ok":
                 return
             case "existing":
-                raise AlreadyAnswered((await self._stored.load(asked.caller, submitted.other)).request)
+                earlier = await self._stored.load(asked.caller, submitted.other)
+                await self._stored.expect_log(earlier)
+                raise AlreadyAnswered(earlier.request)
             case "busy":
                 raise SessionBusy(submitted.other)
             case "conflict":
@@ -89,4 +112,5 @@ class Submissions:
 
 
 def _submission(asked: Asked, request: InferenceRequest) -> Submission:
-    return Submission(request, asked.retention, asked.idempotency_key, asked.fingerprint)
+    fingerprint = asked.fingerprint if asked.idempotency_key else ""
+    return Submission(request, asked.retention, asked.idempotency_key, fingerprint)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from access.answer import Accepted, OnQueued
 from access.asked import Asked
 from access.context import Context
-from access.leaving import client_left
-from access.mailbox import Follower
+from access.follower import Follower
+from access.leaving import client_left, grace
 from access.ratelimits import headers_of
 from access.submission import AlreadyAnswered
+from contracts.errors import PenstockError
 from contracts.messages import InferenceRequest, Verdict
 
 
@@ -51,8 +52,7 @@ class Begun:
             yield verdict
 
     def abandon(self) -> None:
-        """The client left: stop waiting, and let go of what was begun."""
-        self.accepted.cancel()
+        """The client left: let go of what was begun, now or when nobody has come back for it."""
         self.context.spawn(_let_go(self), f"let go {self.asked.id}")
 
 
@@ -94,9 +94,22 @@ async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepte
 
 
 async def _let_go(begun: Begun) -> None:
-    """Whether the request was submitted or not: nobody hears it here any more, and it ends if nobody comes back."""
+    """A request that still waits goes on waiting for as long as somebody may come back for it, on any access process.
+
+    Once it is submitted, or never will be, nobody hears it here any more, and it ends if nobody else follows it.
+    """
+    context, asked = begun.context, begun.asked
+    stored = context.answering.waiting(asked)
+    await asyncio.wait((begun.accepted,), timeout=grace(context, stored))
+    if not begun.accepted.done() and not await context.stored.followed(asked.id):
+        begun.accepted.cancel()
     await asyncio.wait((begun.accepted,))
     request = begun.request
     follower = begun.accepted.result().follower if request is not None else None
-    await begun.context.mailbox.leave(follower or Follower(begun.asked.id))
-    client_left(begun.context, request or begun.context.answering.waiting(begun.asked))
+    await context.mailbox.leave(follower or Follower(asked.id))
+    if request is not None:
+        client_left(context, request)
+    elif begun.accepted.cancelled():  # in the middle of a submit, perhaps
+        await context.protocol.cancel(asked.id)
+    elif isinstance(error := begun.accepted.exception(), PenstockError):
+        await context.submissions.refuse(asked, error)

@@ -21,7 +21,7 @@ def shard_prefix(shard: Shard) -> str:
 
 
 def request(request_id: RequestId) -> str:
-    """hash; state, body, generation, owner, entry, deaths, cancel flag, deadline, followers; functions; none before the end, then 2R"""
+    """hash; state, body, generation, owner, entry, deaths, cancel flag, deadline, followers; functions; none before the end, then 2R, or 30 d with a dead letter"""
     return f"{shard_prefix(shard_of(request_id))}request:{request_id}"
 
 
@@ -38,6 +38,16 @@ def requests(shard: Shard, model: str, service_class: ServiceClass) -> str:
 def leases(shard: Shard, model: str) -> str:
     """zset; running request → end of its lease, ms; take, append, renew; members leave at the end"""
     return f"{shard_prefix(shard)}leases:{model}"
+
+
+def suspects(shard: Shard, model: str) -> str:
+    """zset; request that two workers or engines died over → since when, ms; take; members leave when taken, alone, or at the end"""
+    return f"{shard_prefix(shard)}suspects:{model}"
+
+
+def emptying(shard: Shard, model: str) -> str:
+    """string; the one busy worker that becomes idle for a suspect; take; one lease"""
+    return f"{shard_prefix(shard)}emptying:{model}"
 
 
 def bell(shard: Shard, model: str) -> str:
@@ -71,8 +81,18 @@ def idempotency(shard: Shard, tenant: TenantId, key: str) -> str:
 
 
 def deadletters(shard: Shard) -> str:
-    """stream; requests given up: id, why, deaths; take; by hand"""
+    """stream; requests given up: id, tenant, model, why, deaths, losses, last engine error; take; by hand, or after 30 d"""
     return f"{shard_prefix(shard)}deadletters"
+
+
+def sweeping(shard: Shard) -> str:
+    """string; somebody has swept the shard a moment ago; sweep; after that moment (1 s)"""
+    return f"{shard_prefix(shard)}sweeping"
+
+
+def swept(shard: Shard) -> str:
+    """string; how far the sweeper's round over all unended requests is; sweep; with the round, at most 1 h"""
+    return f"{shard_prefix(shard)}swept"
 
 
 def session(session_id: SessionId) -> str:

@@ -1,7 +1,8 @@
 """The life of one request, as a table. The docs' diagram is drawn from it; the function library is checked against it.
 
-``waiting`` is admission, ``queued`` the stream, ``running`` a worker. Every state on the last line is terminal: it is
-written once, together with exactly one terminal reply.
+``waiting`` is admission, ``queued`` the stream, ``running`` a worker, or between two: a request that has lost its
+worker stays ``running`` until the next take. A state that nothing follows is terminal: it is written once, together
+with exactly one terminal reply.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ TRANSITIONS: dict[State | None, tuple[State, ...]] = {
     None: ("waiting", "queued"),
     "waiting": ("queued", "failed", "cancelled", "expired"),
     "queued": ("running", "failed", "cancelled", "expired"),
-    "running": ("running", "queued", "done", "incomplete", "failed", "cancelled", "expired"),
+    "running": ("running", "done", "incomplete", "failed", "cancelled", "expired"),
     "done": (),
     "incomplete": (),
     "failed": (),

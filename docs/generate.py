@@ -70,8 +70,10 @@ def settings_page() -> str:
 def states_page() -> str:
     """The state table as a diagram."""
     intro = (
-        "The life of one request. `waiting` is admission, `queued` is a stream, `running` is a worker. A terminal "
-        "state is written once, together with the one terminal reply of the log."
+        "The life of one request. `waiting` is admission, `queued` is a stream, `running` is a worker, or between two: "
+        "a request that has lost its worker stays `running` until the next take. A terminal state is written once, "
+        "together with the one terminal reply of the log; nothing follows it. So a dead letter that is requeued runs "
+        "under a new id."
     )
     return _page("States", "contracts/states.py", intro, f"```mermaid\n{states.diagram()}\n```")
 

@@ -6,10 +6,12 @@ same state, which is what makes a continuation invisible.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from contracts.errors import EngineError
 from contracts.functions import Ending
 from contracts.ids import WorkerId
 from contracts.messages import (
@@ -46,8 +48,10 @@ class Sequence:
 class Answer:
     """The answer to one request by one worker."""
 
-    def __init__(self, request: InferenceRequest, worker: WorkerId, model_revision: str):
+    def __init__(self, request: InferenceRequest, worker: WorkerId, model_revision: str, max_model_len: int = 0):
+        """``max_model_len``: tokens that the model holds; 0 when that is not known."""
         self._request = request
+        self._most_tokens = _most_tokens(request, max_model_len)
         self._started = Started(worker=worker, model_revision=model_revision)
         self._clear()
 
@@ -79,6 +83,9 @@ class Answer:
 
         The opening replies come with the first delta, not before: a log that has not moved tells ``take`` that the
         request may have killed its worker.
+
+        Raises:
+            EngineError: the engine does not end although it has said all that it may.
         """
         replies = self._open()
         self._prompt_tokens = delta.prompt_tokens or self._prompt_tokens
@@ -89,6 +96,8 @@ class Answer:
         if delta.text or delta.token_ids or delta.vector is not None:
             reply = Delta(index=delta.index, text=delta.text, token_ids=delta.token_ids, vector=delta.vector)
             self._keep(sequence, reply)
+            if len(sequence.token_ids) > self._most_tokens:
+                raise EngineError(f"the engine goes on beyond {self._most_tokens} tokens")
             replies.append(reply)
         if delta.finish_reason is not None:
             sequence.reason = delta.finish_reason
@@ -179,3 +188,9 @@ class Answer:
         if delta.text:
             sequence.text.append(delta.text)
         sequence.token_ids.extend(delta.token_ids)
+
+
+def _most_tokens(request: InferenceRequest, max_model_len: int) -> int:
+    """The most tokens one sequence may have."""
+    asked = None if isinstance(request.task, Embed) else request.task.parameters.max_tokens
+    return asked or max_model_len or sys.maxsize

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +37,15 @@ class Surroundings:
     replies: Replies
     redis: Redis
     metrics: Metrics
+    engine_died: Callable[[EngineDied], None]
 
 
 class Generation:
     """Runs the engine for one grant and puts what it says into the request's outbox.
 
-    ``outcome`` is the state the request ended in, ``released`` when another worker shall have it, or ``lost`` when
-    another one has it already. ``overload`` says why a request was released for later.
+    ``outcome`` is the state the request ended in, ``released`` when another worker shall have it, ``crashed`` when the
+    engine died under it, or ``lost`` when another one has it already. ``overload`` says why a request was released for
+    later.
     """
 
     def __init__(self, grant: Grant, around: Surroundings):
@@ -53,7 +56,7 @@ class Generation:
         self.outcome = "running"
         self.overload: Overload | DependencyDown | None = None
         self._around = around
-        self._answer = Answer(grant.request, around.worker, around.facts.revision)
+        self._answer = Answer(grant.request, around.worker, around.facts.revision, around.facts.max_model_len)
         self._interruption: Interruption | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -62,11 +65,7 @@ class Generation:
         return self._answer.usage
 
     async def run(self) -> None:
-        """Generate until one of the ends below. Each is an outcome; none is swallowed.
-
-        Raises:
-            EngineDied: nothing can run here any more.
-        """
+        """Generate until one of the ends below. Each is an outcome; none is swallowed."""
         try:
             await self._until_interrupted()
         except TimeoutError:  # the deadline, the caller, another owner, or this process leaving
@@ -77,8 +76,9 @@ class Generation:
             self.overload, self.outcome = error, "released"
         except REDIS_UNAVAILABLE:  # the log to continue from cannot be read: its next owner will
             self.outcome = "released"
-        except EngineDied:  # with every other request: leases run out, others continue
-            raise
+        except EngineDied as error:  # with every other request
+            self.outcome = "crashed"
+            self._around.engine_died(error)
         except Exception as error:  # noqa: BLE001  (the engine's fault, or ours; not the other requests')
             logs.get().error("engine.failed", sentence="The engine failed.", request=self.grant.id, exc_info=error)
             self._end(*self._answer.failed(ENGINE_FAILURE))
@@ -141,6 +141,8 @@ class Generation:
                 self.outcome = "lost"
             case "release":
                 self.outcome = "released"
+            case "crash":
+                self.outcome = "crashed"
             case "cancel":
                 self._end(*self._answer.cancelled())
             case "deadline" | None:

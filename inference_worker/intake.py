@@ -14,12 +14,11 @@ from redis.asyncio import Redis
 from contracts import keys, logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.errors import PenstockError
-from contracts.functions import Grant, Protocol
+from contracts.functions import Grant, Grants, Protocol
 from contracts.functions.protocol import APPEND_AT_MOST
-from contracts.ids import Shard, WorkerId
+from contracts.ids import Shard, WorkerId, shard_of
 from contracts.messages import CLASSES, ServiceClass
 from inference_worker.backoff import backoff
-from inference_worker.replies import Outbox
 
 IDLE_POLL = timedelta(milliseconds=400)
 """The longest wait for a bell. A lease that ran out rings none: this bounds how late a dead worker's requests move."""
@@ -49,30 +48,31 @@ class Intake:
         self._calls: dict[Shard, str] = {}
         self._refusals = 0
         self._paused_until = 0.0
-        self.turned_at = time.monotonic()
+        self._suspicious: Shard | None = None
+        self.took_at = time.monotonic()
 
-    async def take(self, slots: int) -> list[Grant]:
-        """Up to ``slots`` requests; waits for a bell when there are none, and may still return none."""
-        self.turned_at = time.monotonic()
-        if (pause := self._paused_until - self.turned_at) > 0:
+    async def take(self, slots: int, running: int) -> list[Grant]:
+        """Up to ``slots`` requests beside the ``running`` ones; waits for a bell when there are none, and may still
+        return none. A suspect comes alone, and only to who runs nothing."""
+        if (pause := self._paused_until - time.monotonic()) > 0:
             await asyncio.sleep(min(pause, IDLE_POLL.total_seconds()))
             return []
         try:
-            return await self._take(slots) or await self._wait()
+            return await self._take(min(slots, APPEND_AT_MOST), running) or await self._wait()
         except REDIS_UNAVAILABLE as error:
             logs.get().warning("redis.away", sentence="Redis does not answer; trying again.", exc_info=error)
             await asyncio.sleep(IDLE_POLL.total_seconds() / 2)
             return []
 
-    async def release(self, outboxes: Sequence[Outbox]) -> None:
-        """Give requests back, so that another worker goes on at once. If Redis is away, their leases run out."""
-        for shard in self._shards:
-            owned = [(box.id, box.generation) for box in outboxes if box.shard == shard]
-            for first in range(0, len(owned), APPEND_AT_MOST):
-                try:
-                    await self._protocol.release(shard, owned[first : first + APPEND_AT_MOST])
-                except REDIS_UNAVAILABLE as error:
-                    logs.get().warning("release.failed", sentence="Redis is away; leases run out.", exc_info=error)
+    async def release(self, grant: Grant, died: str = "") -> None:
+        """Give a request back, so that another worker goes on at once. If Redis is away, its lease runs out.
+
+        ``died``: what the engine died of, under this request.
+        """
+        try:
+            await self._protocol.release(shard_of(grant.id), [(grant.id, grant.generation)], died)
+        except REDIS_UNAVAILABLE as error:
+            logs.get().warning("release.failed", sentence="Redis is away; the lease runs out.", exc_info=error)
 
     def pause(self, reason: PenstockError) -> None:
         """The engine had no room after all: take nothing for a while."""
@@ -94,26 +94,36 @@ class Intake:
     def paused(self) -> bool:
         return time.monotonic() < self._paused_until
 
-    async def _take(self, slots: int) -> list[Grant]:
+    async def _take(self, slots: int, running: int) -> list[Grant]:
         classes = classes_in_order(self._turn)
-        first = self._turn % len(self._shards)
-        self._turn += 1
         grants: list[Grant] = []
-        for shard in self._shards[first:] + self._shards[:first]:
-            if len(grants) == slots:
-                break
+        for shard in self._in_order():
             try:
-                grants += await self._take_from(shard, slots - len(grants), classes)
+                taken = await self._take_from(shard, slots - len(grants), classes, running + len(grants))
             except REDIS_UNAVAILABLE:
                 if not grants:  # what another shard has given is ours, and is not to wait out its lease
                     raise
+                continue
+            grants += taken
+            self._suspicious = shard if taken.become_idle else None
+            if taken.become_idle or len(grants) == slots or any(grant.is_suspect for grant in taken):
+                break
+        self.took_at = time.monotonic()
         return grants
 
-    async def _take_from(self, shard: Shard, slots: int, classes: Sequence[ServiceClass]) -> list[Grant]:
+    def _in_order(self) -> list[Shard]:
+        """The shards, from another one each time; but first the one that waits for this worker to be idle."""
+        first = self._turn % len(self._shards)
+        self._turn += 1
+        if self._suspicious is not None:
+            first = self._shards.index(self._suspicious)
+        return self._shards[first:] + self._shards[:first]
+
+    async def _take_from(self, shard: Shard, slots: int, classes: Sequence[ServiceClass], running: int) -> Grants:
         # A call whose answer was lost is made again under its id, and gets the grants it got then.
         call = self._calls.setdefault(shard, secrets.token_hex(8))
         grants = await self._protocol.take(
-            shard, self._model, self._worker, call, slots=slots, lease=self._lease, classes=classes
+            shard, self._model, self._worker, call, slots=slots, lease=self._lease, classes=classes, running=running
         )
         del self._calls[shard]
         return grants

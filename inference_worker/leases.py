@@ -1,4 +1,4 @@
-"""Keeps the leases of requests that have nothing to say, and ends what is past its deadline."""
+"""Keeps the leases of requests that have nothing to say, and takes its turn at sweeping."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Leases:
             await self._renew(shard, self._replies.unconfirmed(shard, now - self._tick))
 
     async def sweep(self, shard: Shard) -> None:
-        """End requests past their deadline, for ever. Every worker may: the step is idempotent and cheap."""
+        """End and mend what nobody else would, for ever. One of all workers and the limiter sweeps in each second."""
         while True:
             await asyncio.sleep(SWEEP_EVERY.total_seconds())
             try:
-                await self._protocol.sweep(shard)
+                await self._protocol.sweep(shard, every=SWEEP_EVERY)
             except REDIS_UNAVAILABLE:
                 continue  # the next round is a second away
 

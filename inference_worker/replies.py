@@ -23,8 +23,8 @@ from contracts.messages import Delta, Reply
 
 RETRY = timedelta(milliseconds=50)
 
-Interruption = Literal["cancel", "deadline", "lost", "release"]
-"""Why a generation must stop: its caller, its deadline, another owner, or this process leaving."""
+Interruption = Literal["cancel", "deadline", "lost", "release", "crash"]
+"""Why a generation must stop: its caller, its deadline, another owner, this process leaving, or its engine gone."""
 
 
 class Outbox:

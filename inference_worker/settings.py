@@ -28,7 +28,7 @@ class WorkerSettings(ServiceSettings):
     lease_seconds: float = Field(5.0, ge=0.2, le=600, description="Silence after which a request is another worker's.")
     grace_seconds: float = Field(20.0, ge=0, description="On SIGTERM: time to finish before the rest is handed over.")
     stuck_after_seconds: float = Field(
-        120.0, gt=0, description="Without a token for this long while requests run, the process stops on purpose."
+        120.0, gt=0, description="Without a token for this long while requests run, the engine is started anew."
     )
     host: str = Field("127.0.0.1", description="Where health and metrics listen.")
     port: int = Field(0, ge=0, le=65535, description="Port of health and metrics; 0: none.")

@@ -6,15 +6,15 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from redis.asyncio import Redis
 
 from contracts import connection, logs
-from contracts.functions import Library, Protocol
+from contracts.functions import Grant, Library, Protocol
 from contracts.ids import Shard, WorkerId
 from contracts.messages import Heartbeat
-from inference_worker.engines.port import Description, Engine, EngineDied
+from inference_worker.engines.port import Description, Engine
 from inference_worker.generation import Generation, Surroundings
 from inference_worker.health import Health
 from inference_worker.heartbeat import Heart, Speed
@@ -24,6 +24,7 @@ from inference_worker.metrics import Metrics
 from inference_worker.replies import Replies
 from inference_worker.settings import WorkerSettings
 from inference_worker.tasks import for_ever
+from inference_worker.watchdog import Watchdog
 
 LAST_WORDS = timedelta(milliseconds=500)
 SILENT_AFTER = IDLE_POLL * 10
@@ -56,7 +57,10 @@ class Worker:
         self._intake = Intake(
             protocol, bells, worker=name, model=description.facts.name, shards=self._shards, lease=settings.lease
         )
-        self._around = Surroundings(name, engine, description.facts, self._replies, redis, self._metrics)
+        self._watchdog = Watchdog(engine, timedelta(seconds=settings.stuck_after_seconds), self._silence, self._crash)
+        self._around = Surroundings(
+            name, engine, description.facts, self._replies, redis, self._metrics, self._watchdog.died
+        )
         self._heart = Heart(redis, name, description, self._pulse)
         self._speed = Speed(time.monotonic())
         self._running: set[Generation] = set()
@@ -70,13 +74,15 @@ class Worker:
 
         Raises:
             DependencyDown: Redis does not answer at the start, or may evict keys.
-            ExceptionGroup: the engine died, or a side task ended: the process must be started anew.
+            ExceptionGroup: a dead engine did not start again, or a side task ended: the process must be started anew.
         """
         await connection.verify(self._redis)
         await self._library.load()
         async with asyncio.TaskGroup() as group:
             sides = [group.create_task(for_ever(name, side), name=name) for name, side in self._side_tasks().items()]
-            await self._pull(group)
+            while not self._draining.is_set():
+                await self._pull(group)
+                await self._revive()
             await self._finish_or_release()
             for side in sides:
                 side.cancel()
@@ -94,19 +100,45 @@ class Worker:
         """Why this worker does not take requests; '' when it does."""
         if self._draining.is_set():
             return "draining"
+        if self._watchdog.death is not None:
+            return "the engine is being started anew"
         if self._intake.paused:
             return "the engine refuses work; pausing"
-        silent = time.monotonic() - self._intake.turned_at > SILENT_AFTER.total_seconds()
+        silent = time.monotonic() - self._intake.took_at > SILENT_AFTER.total_seconds()
         return "the take loop is silent" if silent and self._free_slots else ""
 
     async def _pull(self, group: asyncio.TaskGroup) -> None:
-        while not self._draining.is_set():
-            for grant in await self._intake.take(await self._room()):
-                generation = Generation(grant, self._around)
-                self._running.add(generation)
-                task = group.create_task(self._serve(generation), name=f"serve {grant.id}")
-                self._serving.add(task)
-                task.add_done_callback(self._serving.discard)
+        """Take and begin, until the worker drains or its engine is dead."""
+        while (slots := await self._room()) and not self._is_stopped:
+            for grant in await self._intake.take(slots, len(self._running)):
+                if self._watchdog.death is not None:
+                    await self._intake.release(grant)  # it never ran here
+                    continue
+                self._begin(grant, group)
+
+    def _begin(self, grant: Grant, group: asyncio.TaskGroup) -> None:
+        generation = Generation(grant, self._around)
+        self._running.add(generation)
+        task = group.create_task(self._serve(generation), name=f"serve {grant.id}")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _revive(self) -> None:
+        """After the engine's death: once all that ran has been given back, start it anew.
+
+        Raises:
+            TimeoutError: the dead engine does not let go of its requests; only the end of the process helps.
+        """
+        if self._watchdog.death is not None:
+            async with asyncio.timeout(self._settings.lease_seconds + 1):
+                await self._all_served()
+            await self._watchdog.revive()
+
+    def _crash(self) -> None:
+        """The engine is dead: stop taking, and give back what runs."""
+        for generation in list(self._running):
+            generation.interrupt("crash")
+        self._changed.set()
 
     async def _serve(self, generation: Generation) -> None:
         """One request that was taken: generate → append → end. Its slot is free before its end is written."""
@@ -115,7 +147,7 @@ class Worker:
         finally:
             self._running.discard(generation)
             self._changed.set()
-        if generation.outcome == "released":
+        if generation.outcome in ("released", "crashed"):
             await self._hand_over(generation)
         else:
             self._intake.resume()
@@ -128,17 +160,25 @@ class Worker:
             self._intake.pause(generation.overload)
         await self._replies.flush(generation.outbox, LAST_WORDS)
         self._replies.drop(generation.outbox)
-        await self._intake.release([generation.outbox])
+        died = str(self._watchdog.death) if generation.outcome == "crashed" else ""
+        await self._intake.release(generation.grant, died)
 
     async def _room(self) -> int:
-        """The number of free slots, once there is one (or the worker drains: then the take finds its answer late)."""
-        while not (free := self._free_slots) and not self._draining.is_set():
+        """The number of free slots, once there is one or the worker takes no more."""
+        while not (free := self._free_slots) and not self._is_stopped:
             self._changed.clear()
             await self._changed.wait()
         return free
 
     @property
+    def _is_stopped(self) -> bool:
+        return self._draining.is_set() or self._watchdog.death is not None
+
+    @property
     def _free_slots(self) -> int:
+        """None beside a suspect: it runs alone. None without an engine."""
+        if self._watchdog.death is not None or any(generation.grant.is_suspect for generation in self._running):
+            return 0
         return self._description.slots - len(self._running)
 
     async def _finish_or_release(self) -> None:
@@ -156,7 +196,10 @@ class Worker:
             await asyncio.wait(self._serving)
 
     def _side_tasks(self) -> dict[str, Coroutine[Any, Any, None]]:
-        tasks: dict[str, Coroutine[Any, Any, None]] = {"heartbeat": self._heart.beat(), "watchdog": self._watch()}
+        tasks: dict[str, Coroutine[Any, Any, None]] = {
+            "heartbeat": self._heart.beat(),
+            "watchdog": self._watchdog.watch(),
+        }
         for shard in self._shards:
             tasks[f"replies {shard}"] = self._replies.run(shard)
             tasks[f"leases {shard}"] = self._leases.renew(shard)
@@ -166,14 +209,11 @@ class Worker:
             tasks["health"] = health.serve(self._settings.host, self._settings.port)
         return tasks
 
-    async def _watch(self) -> None:
-        """End the process when the engine is gone, or says nothing for too long while requests run."""
-        while True:
-            await asyncio.sleep(1)
-            await self._engine.check()
-            began = min((generation.taken_at for generation in self._running), default=time.monotonic())
-            if time.monotonic() - max(began, self._metrics.moved_at) > self._settings.stuck_after_seconds:
-                raise EngineDied(f"the engine gave no token for {self._settings.stuck_after_seconds:.0f} s")
+    def _silence(self) -> float:
+        """For how many seconds requests have run without a token."""
+        now = time.monotonic()
+        began = min((generation.taken_at for generation in self._running), default=now)
+        return now - max(began, self._metrics.moved_at)
 
     def _pulse(self) -> Heartbeat:
         now = time.monotonic()
@@ -181,7 +221,7 @@ class Worker:
         return Heartbeat(
             worker=self._name,
             model=self._description.facts,
-            state="draining" if self._draining.is_set() else "ready",
+            state=self._state,
             slots=self._description.slots,
             free_slots=self._free_slots,
             cache_room=self._engine.cache_room(),
@@ -189,6 +229,12 @@ class Worker:
             shards=tuple(self._shards),
             at=time.time(),
         )
+
+    @property
+    def _state(self) -> Literal["loading", "ready", "draining"]:
+        if self._draining.is_set():
+            return "draining"
+        return "ready" if self._watchdog.death is None else "loading"
 
     def _log(self, generation: Generation) -> None:
         """The canonical line of one request in this process."""

@@ -1,9 +1,10 @@
-"""Sweeping: requests past their deadline are ended, grants that nobody used are found."""
+"""Sweeping: requests past their deadline are ended, stranded ones mended, grants that nobody used are found."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import NoReturn
 
 from redis.asyncio import Redis
@@ -13,7 +14,7 @@ from contracts.functions import Protocol
 from contracts.ids import RequestId, Shard
 from limiter.gate import Reservation
 
-SWEEP_SECONDS = 1.0
+SWEEP_EVERY = timedelta(seconds=1)
 LOOK_AGAIN_MS = 60_000
 LOOKS_AT_MOST = 1000
 
@@ -21,7 +22,7 @@ Overdue = Callable[[], Sequence[RequestId]]
 
 
 class Sweeper:
-    """Looks after all shards, once a second."""
+    """Looks after all shards, once a second; of the workers and the limiter, one sweeps a shard in each second."""
 
     def __init__(self, redis: Redis, protocol: Protocol, shards: int):
         self._redis = redis
@@ -32,10 +33,10 @@ class Sweeper:
         """End what is late; hand to ``refund`` those of the ``overdue`` grants that were never submitted."""
         while True:
             for shard in self._shards:
-                await self._protocol.sweep(shard)
+                await self._protocol.sweep(shard, every=SWEEP_EVERY)
             if granted := overdue():
                 refund(await self.never_submitted(granted))
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(SWEEP_EVERY.total_seconds())
 
     async def never_submitted(self, granted: Sequence[RequestId]) -> list[RequestId]:
         """Those without a state, or still stored as waiting: past its grant's end, none of them can be submitted."""

@@ -20,13 +20,16 @@ app = typer.Typer(
 )
 faq_app = typer.Typer(help="The entries that answers are drawn from.", no_args_is_help=True)
 config_app = typer.Typer(help="The settings of the services.", no_args_is_help=True)
+letters_app = typer.Typer(help="Requests that were given up.", no_args_is_help=True)
 app.add_typer(faq_app, name="faq")
 app.add_typer(config_app, name="config")
+app.add_typer(letters_app, name="deadletters")
 
 Data = Annotated[Path, typer.Option(help="Folder of 'penstock up': its data, secrets and logs.")]
 Url = Annotated[
     str | None, typer.Option(help="An access process, such as http://127.0.0.1:8000. Default: the one that runs here.")
 ]
+RequestToken = Annotated[str, typer.Argument(help="The request, such as s0_…; 'list' shows it.")]
 DEFAULT_DATA = Path(".penstock")
 
 
@@ -121,6 +124,45 @@ def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="For 
     from penstock import bench as benchmarks
 
     raise typer.Exit(benchmarks.run(name, context.args))
+
+
+@letters_app.command("list")
+def deadletters_list(url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Show which requests were given up and why, newest first; nothing of what they asked."""
+    from rich.console import Console
+
+    from penstock import deadletters, target
+
+    Console().print(deadletters.newest(target.find(url, data)))
+
+
+@letters_app.command("show")
+def deadletters_show(request: RequestToken, url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Show one of them with its whole request, prompt included, as JSON."""
+    from penstock import deadletters, target
+
+    typer.echo(deadletters.show(target.find(url, data), request))
+
+
+@letters_app.command("requeue")
+def deadletters_requeue(request: RequestToken, url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Run it again, under a new id, since its own has ended, and outside of its conversation, which has gone on.
+
+    The letter is dropped. Asked twice, it runs once.
+    """
+    from penstock import deadletters, target
+
+    again = deadletters.requeue(target.find(url, data), request)
+    typer.echo(f"{request} runs again as {again}.")
+
+
+@letters_app.command("drop")
+def deadletters_drop(request: RequestToken, url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Forget it; letters that nobody drops are kept for 30 days."""
+    from penstock import deadletters, target
+
+    deadletters.drop(target.find(url, data), request)
+    typer.echo(f"{request} is forgotten.")
 
 
 @config_app.command("show")

@@ -39,13 +39,19 @@ def find(url: str | None, data: Path) -> Target:
 
 
 def get(target: Target, path: str) -> Any:
-    """The JSON that a GET of ``path`` brings.
+    """The JSON that a GET of ``path`` brings. Raises as ``send``."""
+    return send(target, "GET", path)
+
+
+def send(target: Target, method: str, path: str) -> Any:
+    """The JSON that a request without a body brings.
 
     Raises:
         CommandError: nobody answers, or the answer is an error; says which.
     """
+    headers = {"Authorization": f"Bearer {target.key}"}
     try:
-        response = httpx2.get(target.url + path, headers={"Authorization": f"Bearer {target.key}"}, timeout=10)
+        response = httpx2.request(method, target.url + path, headers=headers, timeout=10)
     except httpx2.HTTPError as error:
         raise CommandError(
             f"Nothing answers at {target.url} ({error}). Start it with 'penstock up', or use --url."

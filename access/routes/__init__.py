@@ -4,6 +4,7 @@ from access.routes import (
     admin,
     chat,
     conversations,
+    deadletters,
     embeddings,
     files,
     health,
@@ -16,6 +17,7 @@ from access.routes import (
 
 ROUTERS = (
     chat.router,
+    responses.asking,
     responses.router,
     conversations.router,
     users.router,
@@ -24,6 +26,7 @@ ROUTERS = (
     models.router,
     embeddings.router,
     admin.router,
+    deadletters.router,
     health.router,
     metrics.router,
 )

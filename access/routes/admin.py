@@ -1,4 +1,4 @@
-"""``/admin``: keys, limits, queues, workers, dead letters. Every route takes the ``admin`` scope, over all tenants."""
+"""``/admin``: keys, limits, queues, workers. Every route takes the ``admin`` scope, over all tenants."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
@@ -17,15 +17,15 @@ from access.routes.bodies import Body, Name, refuse_unhonoured
 from access.routes.pages import listing
 from contracts import keys
 from contracts.errors import CallerError, NotFound
-from contracts.ids import Shard, TenantId, is_name
+from contracts.ids import TenantId, is_name
 
 
-async def _administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+async def administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
     caller.require("admin")
     return caller
 
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(_administrator)])
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(administrator)])
 
 Tenant = Annotated[str, Path(max_length=64)]
 
@@ -131,18 +131,6 @@ async def list_workers(context: InContext) -> Response:
         for beat in beats
     ]
     return JSONResponse(listing(rows))
-
-
-@router.get("/deadletters")
-async def list_deadletters(context: InContext, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-    """Requests that were given up, newest first."""
-    rows: list[dict[str, Any]] = []
-    for shard in map(Shard, range(context.settings.shards)):
-        entries: Any = await context.redis.xrevrange(keys.deadletters(shard), count=limit)
-        for entry, fields in entries:
-            given_up = {name.decode(): value.decode() for name, value in fields.items()}
-            rows.append({"at": int(entry.split(b"-")[0]) / 1000, "object": "deadletter", **given_up})
-    return JSONResponse(listing(sorted(rows, key=lambda row: -row["at"])[:limit]))
 
 
 def _named(tenant: str) -> TenantId:

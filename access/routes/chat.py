@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -15,7 +15,7 @@ from access import problems, sse
 from access.asked import Asked
 from access.chat_events import ChatStream, completion
 from access.context import ByCaller, Context, InContext
-from access.leaving import client_left
+from access.leaving import chosen, client_left
 from access.metrics import watched
 from access.presence import while_present
 from access.resolve import resolve
@@ -25,16 +25,16 @@ from access.routes.bodies import (
     Name,
     Sampling,
     Stops,
-    fingerprint,
     refuse_unhonoured,
     response_format,
 )
+from access.routes.direct import Direct, InHeaders
 from access.transcript import Transcript
 from access.waiting import Begun, begin
 from contracts.errors import PenstockError
 from contracts.messages import ChatMessage, GenerationParameters
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(tags=["chat"], route_class=Direct)
 
 UNHONOURED: dict[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
@@ -92,12 +92,10 @@ async def create_chat_completion(
     body: ChatBody,
     context: InContext,
     caller: ByCaller,
-    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
-    x_penstock_wait: Annotated[str | None, Header()] = None,
-    traceparent: Annotated[str | None, Header(max_length=128)] = None,
+    headers: InHeaders,
 ) -> Response:
     refuse_unhonoured(body, UNHONOURED)
-    body.idempotency_key = body.idempotency_key or idempotency_key
+    body.idempotency_key = body.idempotency_key or headers.idempotency_key
     asked = await resolve(
         context,
         caller,
@@ -109,9 +107,10 @@ async def create_chat_completion(
         conversation=body.conversation,
         vector_stores=body.vector_store_ids,
         stored=bool(body.store),
-        wait_header=x_penstock_wait,
-        fingerprint=fingerprint(body),
-        traceparent=traceparent,
+        wait_header=headers.x_penstock_wait,
+        attempt=headers.x_stainless_retry_count,
+        extensions=chosen(headers.x_penstock_leave),
+        traceparent=headers.traceparent,
     )
     if not body.stream:
         return await while_present(request, _whole(context, asked))
@@ -139,12 +138,7 @@ def _stream(context: Context, begun: Begun, include_usage: bool) -> Response:
     async def left() -> None:
         begun.abandon()
 
-    return sse.EventStream(
-        _frames(context, begun, include_usage),
-        heartbeat=context.settings.heartbeat,
-        headers=begun.headers,
-        on_leave=left,
-    )
+    return context.stream(_frames(context, begun, include_usage), headers=begun.headers, on_leave=left)
 
 
 async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncGenerator[bytes]:
@@ -152,17 +146,17 @@ async def _frames(context: Context, begun: Begun, include_usage: bool) -> AsyncG
         yield sse.comment(f"queued position={verdict.position} eta_seconds={verdict.eta_seconds:.1f}")
     try:
         accepted = await begun.accepted
+        stream = ChatStream(accepted.request, include_usage=include_usage)
+        replies = watched(context.answering.follow(accepted), accepted.request.model, begun.began)
+        async with aclosing(replies):
+            async for batch in replies:
+                if frames := stream.frames(batch):
+                    yield frames
+                if stream.ended and not batch[-1].last:  # broken off: nobody will read what still comes
+                    client_left(context, accepted.request)
+                    return
     except PenstockError as error:
         yield sse.frame(problems.body(error)) + sse.DONE
-        return
-    stream = ChatStream(accepted.request, include_usage=include_usage)
-    async with aclosing(watched(context.answering.follow(accepted), accepted.request.model, begun.began)) as batches:
-        async for batch in batches:
-            if frames := b"".join([stream.frames(logged.seq, logged.reply) for logged in batch]):
-                yield frames
-            if stream.ended and not batch[-1].last:  # broken off: nobody will read what still comes
-                client_left(context, accepted.request)
-                return
 
 
 def _message(message: ChatBodyMessage) -> ChatMessage:

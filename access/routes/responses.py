@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from access import problems, sse
 from access.asked import Asked
 from access.auth import Caller
 from access.chain import history_of
 from access.context import ByCaller, Context, InContext
-from access.leaving import client_left
-from access.mailbox import Logged
+from access.follower import Logged
+from access.leaving import chosen, client_left
 from access.metrics import watched
 from access.presence import while_present
 from access.resolve import resolve
@@ -28,11 +28,11 @@ from access.routes.bodies import (
     ChatBodyMessage,
     Name,
     Sampling,
-    fingerprint,
     refuse_unhonoured,
     response_format,
     text_of,
 )
+from access.routes.direct import Direct, InHeaders
 from access.stored import Stored
 from access.submission import AlreadyAnswered
 from access.transcript import Transcript
@@ -40,9 +40,10 @@ from access.waiting import Begun, begin
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.errors import CallerError, Conflict, DependencyDown, NotFound, PenstockError
 from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
-from contracts.messages import ChatMessage, Failure, GenerationParameters, InferenceRequest
+from contracts.messages import ChatMessage, GenerationParameters, InferenceRequest
 
 router = APIRouter(tags=["responses"])
+asking = APIRouter(tags=["responses"], route_class=Direct)
 
 UNHONOURED: dict[str, tuple[Any, ...]] = {
     "include": ([],),
@@ -90,19 +91,17 @@ class ResponseBody(Sampling):
     text: TextFormat | None = None
 
 
-@router.post("/v1/responses")
+@asking.post("/v1/responses")
 async def create_response(
     request: Request,
     body: ResponseBody,
     context: InContext,
     caller: ByCaller,
-    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
-    x_penstock_wait: Annotated[str | None, Header()] = None,
-    traceparent: Annotated[str | None, Header(max_length=128)] = None,
+    headers: InHeaders,
 ) -> Response:
     caller.require("inference")
     _check(body)
-    body.idempotency_key = body.idempotency_key or idempotency_key
+    body.idempotency_key = body.idempotency_key or headers.idempotency_key
     previous = await history_of(context, caller, body.previous_response_id)
     conversation = body.conversation.id if isinstance(body.conversation, ConversationRef) else body.conversation
     asked = await resolve(
@@ -116,11 +115,11 @@ async def create_response(
         conversation=conversation,
         vector_stores=[store for tool in body.tools for store in tool.vector_store_ids],
         stored=body.store,
-        wait_header=x_penstock_wait,
-        fingerprint=fingerprint(body),
+        wait_header=headers.x_penstock_wait,
+        attempt=headers.x_stainless_retry_count,
         background=body.background,
-        extensions=_extensions(body),
-        traceparent=traceparent,
+        extensions=_extensions(body) | chosen(headers.x_penstock_leave),
+        traceparent=headers.traceparent,
     )
     if body.background:
         return await _in_background(context, asked, stream=body.stream)
@@ -143,8 +142,8 @@ async def get_response(
     if not stream:
         transcript = await context.stored.transcript(context.mailbox, stored)
         return JSONResponse(response_object(stored.request, transcript))
-    await context.stored.transcript(context.mailbox, stored)  # an expired log is said before the stream begins
-    renderer = await resumed(context, stored.request, starting_after, last_event_id)
+    replies = await context.stored.log(context.mailbox, stored)  # an expired log is said before the stream begins
+    renderer = resumed(stored.request, replies, starting_after, last_event_id)
     return _event_stream(context, _following(context, stored.request, renderer), stored.request)
 
 
@@ -195,13 +194,16 @@ async def _whole(context: Context, asked: Asked) -> Response:
 
 async def _in_background(context: Context, asked: Asked, *, stream: bool) -> Response:
     """Store the request as waiting, so that its id is good from now on; the rest happens without the client."""
-    waiting = context.answering.waiting(asked)
-    try:
-        await context.submissions.wait(asked, waiting)
-    except AlreadyAnswered as earlier:
-        waiting = earlier.request
-    else:
-        context.spawn(_begin_unattended(context, asked), f"background {asked.id}")
+    waiting = await context.retries.earlier(asked)
+    if waiting is None:
+        waiting = context.answering.waiting(asked)
+        try:
+            await context.submissions.wait(asked, waiting)
+        except AlreadyAnswered as earlier:
+            waiting = earlier.request
+        else:
+            await context.retries.remember(asked)
+            context.spawn(_begin_unattended(context, replace(asked, attempt=None)), f"background {asked.id}")
     if stream:
         return _event_stream(context, _following(context, waiting, ResponseStream(waiting)), waiting)
     return JSONResponse(response_object(waiting, Transcript()))
@@ -211,24 +213,17 @@ async def _begin_unattended(context: Context, asked: Asked) -> None:
     try:
         await context.answering.begin(asked, followed=False)
     except PenstockError as error:
-        await _refuse(context, asked, error)
+        await context.submissions.refuse(asked, error)
     except (*REDIS_UNAVAILABLE, asyncio.CancelledError):
-        await _refuse(context, asked, DependencyDown("The service could not queue this. Try again."))
+        await context.submissions.refuse(asked, DependencyDown("The service could not queue this. Try again."))
         raise
-
-
-async def _refuse(context: Context, asked: Asked, error: PenstockError) -> None:
-    """Whoever asks for the response by its id learns why there is none."""
-    failure = Failure(code=error.code, message=error.message, param=error.param, fault=problems.fault_of(error))
-    await context.submissions.refuse(asked, failure)
 
 
 def _stream(context: Context, asked: Asked, begun: Begun) -> Response:
     async def left() -> None:
         begun.abandon()
 
-    frames = _streamed(context, asked, begun)
-    return sse.EventStream(frames, heartbeat=context.settings.heartbeat, headers=begun.headers, on_leave=left)
+    return context.stream(_streamed(context, asked, begun), headers=begun.headers, on_leave=left)
 
 
 async def _streamed(context: Context, asked: Asked, begun: Begun) -> AsyncGenerator[bytes]:
@@ -249,8 +244,8 @@ async def _streamed(context: Context, asked: Asked, begun: Begun) -> AsyncGenera
     try:
         accepted = await begun.accepted
     except PenstockError as error:
-        await _refuse(context, asked, error)
-        yield _error_frame(error)
+        await context.submissions.refuse(asked, error)
+        yield renderer.broken_off(error)
         return
     replies = watched(context.answering.follow(accepted), request.model, begun.began)
     async with aclosing(_rendered(replies, ResponseStream(accepted.request, after=QUEUED_NUMBER))) as rendered:
@@ -260,6 +255,7 @@ async def _streamed(context: Context, asked: Asked, begun: Begun) -> AsyncGenera
 
 async def _instead(context: Context, begun: Begun, instead: Exception) -> AsyncGenerator[bytes]:
     """What a stream says whose request turns out, while it waits, to be an earlier one's repetition, or wrong."""
+    begun.accepted.cancel()
     begun.abandon()
     if isinstance(instead, AlreadyAnswered):
         earlier = instead.request
@@ -267,18 +263,14 @@ async def _instead(context: Context, begun: Begun, instead: Exception) -> AsyncG
             async for frame in frames:
                 yield frame
     elif isinstance(instead, PenstockError):
-        yield _error_frame(instead)
-
-
-def _error_frame(error: PenstockError) -> bytes:
-    return sse.frame({"type": "error", "sequence_number": 2, **problems.body(error)["error"]}, event="error")
+        yield ResponseStream(context.answering.waiting(begun.asked)).broken_off(instead)
 
 
 def _event_stream(context: Context, frames: AsyncGenerator[bytes], request: InferenceRequest) -> Response:
     async def left() -> None:
         client_left(context, request)
 
-    return sse.EventStream(frames, heartbeat=context.settings.heartbeat, on_leave=left)
+    return context.stream(frames, on_leave=left)
 
 
 async def _following(context: Context, request: InferenceRequest, renderer: ResponseStream) -> AsyncGenerator[bytes]:
@@ -290,10 +282,14 @@ async def _following(context: Context, request: InferenceRequest, renderer: Resp
 
 
 async def _rendered(replies: AsyncGenerator[list[Logged]], renderer: ResponseStream) -> AsyncGenerator[bytes]:
-    async with aclosing(replies):
-        async for batch in replies:
-            if frames := b"".join([renderer.frames(logged) for logged in batch]):
-                yield frames
+    """The events of replies; what ends them otherwise than by their end is an event too."""
+    try:
+        async with aclosing(replies):
+            async for batch in replies:
+                if frames := renderer.frames(batch):
+                    yield frames
+    except PenstockError as error:
+        yield renderer.broken_off(error)
 
 
 async def _stopped(context: Context, stored: Stored) -> Transcript:

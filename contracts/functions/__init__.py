@@ -3,19 +3,24 @@
 ``*.lua`` hold the steps, ``library`` loads them, ``protocol`` gives them typed Python signatures.
 """
 
+from contracts.functions.deadletters import DeadLetter, DeadLetters
 from contracts.functions.gate import Deposed, GateBook, Tenure
-from contracts.functions.library import Library
-from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Protocol, Submission, Submitted
+from contracts.functions.library import Library, Replicas
+from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Grants, Protocol, Submission, Submitted
 
 __all__ = [
     "Appended",
     "Chunk",
+    "DeadLetter",
+    "DeadLetters",
     "Deposed",
     "Ending",
     "GateBook",
     "Grant",
+    "Grants",
     "Library",
     "Protocol",
+    "Replicas",
     "Submission",
     "Submitted",
     "Tenure",

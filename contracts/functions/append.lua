@@ -61,18 +61,20 @@ local function renew(keys, args)
     return answers
 end
 
--- KEYS: prefix. ARGV: id, generation of each. The owner lets go: it is fenced at once, no death is counted, and the
--- next take finds the lease expired. Answers how many were let go.
+-- KEYS: prefix. ARGV: why the engine died ('' = it did not: the owner leaves), then id, generation of each. The owner
+-- lets go: it is fenced at once, and the next take finds the lease expired. A dead engine is a death counted for each
+-- (see take); leaving is none. Answers how many were let go.
 local function release(keys, args)
-    local p, released = keys[1], 0
-    for at = 1, #args, 2 do
+    local p, died, released = keys[1], args[1], 0
+    for at = 2, #args, 2 do
         local id, generation = args[at], args[at + 1]
         local request = read_request(p, id)
         if request.generation == generation and request.state == 'running' then
-            redis.call('HDEL', request_key(p, id), 'generation')
-            redis.call('HSET', request_key(p, id), 'released', '1')
-            redis.call('ZADD', leases_key(p, request.model), 0, id)
-            ring(p, request.model)
+            if died ~= '' then
+                count_loss(p, id, request, true)
+                redis.call('HSET', request_key(p, id), 'error', died)
+            end
+            disown(p, id, request)
             released = released + 1
         end
     end

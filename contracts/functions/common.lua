@@ -14,12 +14,16 @@ local function request_key(p, id) return p .. 'request:' .. id end
 local function replies_key(p, id) return p .. 'replies:' .. id end
 local function requests_key(p, model, class) return p .. 'requests:' .. model .. ':' .. class end
 local function leases_key(p, model) return p .. 'leases:' .. model end
+local function suspects_key(p, model) return p .. 'suspects:' .. model end
+local function emptying_key(p, model) return p .. 'emptying:' .. model end
 local function bell_key(p, model) return p .. 'bell:' .. model end
 local function deadlines_key(p) return p .. 'deadlines' end
 local function grants_key(p, worker) return p .. 'grants:' .. worker end
 local function mailbox_key(p, access) return p .. 'mailbox:' .. access end
 local function usage_key(p) return p .. 'usage' end
 local function deadletters_key(p) return p .. 'deadletters' end
+local function sweeping_key(p) return p .. 'sweeping' end
+local function swept_key(p) return p .. 'swept' end
 local function session_key(p, id) return p .. 'session:' .. id end
 local function turns_key(p, id) return p .. 'turns:' .. id end
 
@@ -58,7 +62,8 @@ end
 
 local function read_request(p, id)
     return read(request_key(p, id), 'state', 'model', 'class', 'tenant', 'session', 'generation', 'entry', 'retain',
-        'followers', 'cancel', 'deadline', 'deaths', 'taken', 'released')
+        'followers', 'cancel', 'deadline', 'deaths', 'losses', 'taken', 'released', 'owner', 'error', 'kept', 'orphaned',
+        'letter')
 end
 
 local function ring(p, model)
@@ -92,6 +97,12 @@ local function log_reply(p, id, seq, generation, letter, payload, news)
     news[#news + 1] = payload
 end
 
+local function enter_queue(p, id, model, class)
+    local entry = redis.call('XADD', requests_key(p, model, class), '*', 'id', id)
+    redis.call('HSET', request_key(p, id), 'entry', entry)
+    ring(p, model)
+end
+
 local function leave_queue(p, request)
     if not request.entry then return end
     local queue = requests_key(p, request.model, request.class)
@@ -120,16 +131,33 @@ local function settle_end(p, id, request, state, usage, text)
     redis.call('HSET', request_key(p, id), 'state', state)
     if request.state == 'running' then leave_queue(p, request) end
     redis.call('ZREM', leases_key(p, request.model), id)
+    redis.call('ZREM', suspects_key(p, request.model), id)
     redis.call('ZREM', deadlines_key(p), id)
     redis.call('EXPIRE', replies_key(p, id), request.retain)
     redis.call('EXPIRE', request_key(p, id), 2 * request.retain)
 end
 
--- End a request that no worker is generating: log the terminal reply under no generation, tell followers, settle.
+-- End a request that no worker is generating: log the terminal reply under no generation, tell followers, settle. If the
+-- log has ended already, that end counts.
 local function end_idle(p, id, request, state, letter, payload)
     local seq, ended = tail_of(p, id)
     local news = {}
     if not ended then log_reply(p, id, seq + 1, '-', letter, payload, news) end
-    settle_end(p, id, request, state, '', '')
+    settle_end(p, id, request, ended or state, '', '')
     post(p, request, news)
+end
+
+-- The worker that ran `id` is gone, or has lost its engine: it is fenced, and the next take may have the request.
+local function disown(p, id, request)
+    request.released = '1'
+    redis.call('HSET', request_key(p, id), 'released', '1')
+    redis.call('HDEL', request_key(p, id), 'generation')
+    redis.call('ZADD', leases_key(p, request.model), 0, id)
+    ring(p, request.model)
+end
+
+-- Note that a worker was lost over `request`; `blamed`: it counts as a death. Changes `request` likewise.
+local function count_loss(p, id, request, blamed)
+    request.losses = redis.call('HINCRBY', request_key(p, id), 'losses', 1)
+    if blamed then request.deaths = redis.call('HINCRBY', request_key(p, id), 'deaths', 1) end
 end

@@ -1,4 +1,4 @@
--- attach, detach, cancel, sweep: what others than the owner may do.
+-- attach, detach, cancel, fail: what others than the owner may do.
 
 -- KEYS: prefix. ARGV: id, access. Register first, then read the log to its tail, then trust the mailbox beyond it.
 -- Answers state, tail; nothing when the request is unknown.
@@ -23,43 +23,26 @@ local function detach(keys, args)
     return #rest
 end
 
--- KEYS: prefix. ARGV: id, payload of the end. What waits ends here and now; what runs is told at its next append.
--- Answers the state before; nothing when the request is unknown.
+-- KEYS: prefix. ARGV: id, payload of the end. What waits ends here and now, also for its next worker; what runs is told
+-- at its next append. Answers the state before; nothing when the request is unknown.
 local function cancel(keys, args)
     local p, id, payload = keys[1], args[1], args[2]
     local request = read_request(p, id)
     if not request.state then return {} end
-    if request.state == 'waiting' or request.state == 'queued' then
-        end_idle(p, id, request, 'cancelled', 'c', payload)
-    elseif request.state == 'running' then
+    if ENDED[request.state] then return { request.state } end
+    if request.generation then
         redis.call('HSET', request_key(p, id), 'cancel', 'cancel')
+    else
+        end_idle(p, id, request, 'cancelled', 'c', payload)
     end
     return { request.state }
 end
 
--- KEYS: prefix. ARGV: id, state (failed), payload of the end. Access gives up a request that never got to the queue.
+-- KEYS: prefix. ARGV: id, payload of the end. Access gives up a request that never got to the queue.
 local function fail(keys, args)
     local p, id, payload = keys[1], args[1], args[2]
     local request = read_request(p, id)
     if request.state ~= 'waiting' then return { request.state or '' } end
     end_idle(p, id, request, 'failed', 'x', payload)
     return { 'waiting' }
-end
-
--- KEYS: prefix. ARGV: payload of the end expired, limit. Ends what is past its deadline: at once where nobody works on
--- it, through its worker where one does. Answers how many it looked at.
-local function sweep(keys, args)
-    local p, payload, now = keys[1], args[1], now_ms()
-    local late = redis.call('ZRANGEBYSCORE', deadlines_key(p), '-inf', now, 'LIMIT', 0, args[2])
-    for _, id in ipairs(late) do
-        local request = read_request(p, id)
-        if not request.state or ENDED[request.state] then
-            redis.call('ZREM', deadlines_key(p), id)
-        elseif request.state == 'running' and tonumber(redis.call('ZSCORE', leases_key(p, request.model), id) or 0) > now then
-            redis.call('HSET', request_key(p, id), 'cancel', 'deadline')
-        else
-            end_idle(p, id, request, 'expired', 'f', payload)
-        end
-    end
-    return #late
 end

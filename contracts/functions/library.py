@@ -7,6 +7,8 @@ library is named by the hash of its source and so are its functions: two release
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib import resources
 from typing import Any
 
@@ -16,7 +18,7 @@ from redis.exceptions import ResponseError
 from contracts import keys
 from contracts.errors import DependencyDown
 
-_PARTS = ("common", "submit", "take", "append", "follow", "gate", "register")
+_PARTS = ("common", "submit", "deadletters", "take", "append", "follow", "sweep", "gate", "register")
 
 
 def _body() -> str:
@@ -28,6 +30,14 @@ BODY = _body()
 SHA256 = hashlib.sha256(BODY.encode()).hexdigest()
 VERSION = SHA256[:12]
 SOURCE = f"#!lua name={keys.library_name(SHA256)}\nlocal VERSION = '{VERSION}'\n{BODY}"
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """How many replicas are to confirm a write, and how long they may take: less than the client waits (5 s)."""
+
+    count: int
+    patience: timedelta = timedelta(milliseconds=200)
 
 
 class Library:
@@ -53,13 +63,40 @@ class Library:
 
     async def call(self, name: str, *redis_keys: str, args: tuple[Any, ...] = ()) -> Any:
         """Run one function; ``redis_keys`` all carry one hash tag."""
+        command = _command(name, redis_keys, args)
         try:
-            return await self._call(name, redis_keys, args)
+            return await self._redis.execute_command(*command)
         except ResponseError as error:
-            if "Function not found" not in str(error):
-                raise
-            await self.load()
-            return await self._call(name, redis_keys, args)
+            await self._load_if_missing(error)
+            return await self._redis.execute_command(*command)
 
-    async def _call(self, name: str, redis_keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
-        return await self._redis.execute_command("FCALL", f"{name}_{VERSION}", len(redis_keys), *redis_keys, *args)
+    async def call_and_wait(
+        self, name: str, *redis_keys: str, args: tuple[Any, ...], replicas: Replicas
+    ) -> tuple[Any, int]:
+        """As ``call``; and how many replicas have confirmed it.
+
+        WAIT speaks of the writes of its own connection, so it goes with the call in one pipeline: on another pooled
+        connection it would return at once, and prove nothing.
+        """
+        command = _command(name, redis_keys, args)
+        try:
+            return await self._in_one_pipeline(command, replicas)
+        except ResponseError as error:
+            await self._load_if_missing(error)
+            return await self._in_one_pipeline(command, replicas)
+
+    async def _in_one_pipeline(self, command: tuple[Any, ...], replicas: Replicas) -> tuple[Any, int]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*command)
+            pipe.execute_command("WAIT", replicas.count, int(replicas.patience.total_seconds() * 1000))
+            answer, confirmed = await pipe.execute()
+        return answer, int(confirmed)
+
+    async def _load_if_missing(self, error: ResponseError) -> None:
+        if "Function not found" not in str(error):
+            raise error
+        await self.load()
+
+
+def _command(name: str, redis_keys: tuple[str, ...], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return "FCALL", f"{name}_{VERSION}", len(redis_keys), *redis_keys, *args

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 
 from contracts import keys
-from contracts.functions.library import Library
+from contracts.errors import DependencyDown
+from contracts.functions.library import Library, Replicas
 from contracts.ids import AccessId, Generation, RequestId, Shard, WorkerId, new_generation, shard_of
 from contracts.messages import (
     Cancelled,
@@ -43,15 +44,29 @@ LETTERS: dict[type, str] = {
 }
 TERMINAL_LETTERS = frozenset("fxc")
 APPEND_AT_MOST = 64
+KEPT = timedelta(seconds=10)
+"""How long a waiting request outlives the last word of its access process."""
+SUSPECT_AFTER = 2
+"""Deaths after which a request runs alone; ``take.lua`` says what counts as one."""
 DEATHS_ALLOWED = 3
+"""The death with which it is given up."""
 LOSSES_ALLOWED = 10
+"""The lost worker with which it is given up, whoever was to blame."""
 
 _EXPIRED = encode_reply(Finished(usage=Usage(), status="expired"))
 _CANCELLED = encode_reply(Cancelled())
 _DEAD = encode_reply(
     Failed(failure=Failure(code="request_gave_up", message="Workers died while running this request; it was given up."))
 )
-
+_ORPHANED = encode_reply(
+    Failed(
+        failure=Failure(
+            code="access_lost",
+            fault="dependency",
+            message="The process that was to queue this request has stopped, so it never ran. Send it again.",
+        )
+    )
+)
 
 Outcome = Literal["ok", "existing", "conflict", "full", "busy", "late", "ended"]
 NONE = RequestId("")
@@ -90,6 +105,17 @@ class Grant:
     def id(self) -> RequestId:
         return self.request.id
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it must run alone: its worker takes nothing else until it ends."""
+        return self.deaths >= SUSPECT_AFTER
+
+
+class Grants(list[Grant]):
+    """What one take brought. ``become_idle``: a suspect waits for this worker to run nothing; it gets nothing else."""
+
+    become_idle: bool = False
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -124,21 +150,39 @@ class Appended:
 
 
 class Protocol:
-    """The steps on one Redis. Callers group what belongs to one shard."""
+    """The steps on one Redis. Callers group what belongs to one shard.
 
-    def __init__(self, library: Library):
+    ``replicas`` are to confirm what submit stores, before it counts as accepted.
+    """
+
+    def __init__(self, library: Library, replicas: Replicas | None = None):
         self._library = library
+        self._replicas = replicas
 
-    async def wait(self, submission: Submission) -> Submitted:
-        """Store a request whose client gets an id before admission has decided."""
+    async def wait(self, submission: Submission, kept: timedelta = KEPT) -> Submitted:
+        """Store a request whose client gets an id before admission has decided.
+
+        Unless it is submitted within ``kept``, or kept longer by ``keep_waiting``, a sweep fails it.
+        """
         shard = shard_of(submission.request.id)
-        args = (*_stored(submission), submission.fingerprint)
+        args = (*_stored(submission), submission.fingerprint, _ms(kept))
         return _submitted(await self._library.call("wait", *_submit_keys(shard, submission), args=args))
+
+    async def keep_waiting(
+        self, shard: Shard, request_ids: Sequence[RequestId], kept: timedelta = KEPT
+    ) -> set[RequestId]:
+        """Say that these are still to be submitted; those of them that wait indeed."""
+        waiting = await self._library.call("keep_waiting", keys.shard_prefix(shard), args=(_ms(kept), *request_ids))
+        return {RequestId(request_id.decode()) for request_id in waiting}
 
     async def submit(
         self, submission: Submission, *, queue_bound: int, grant_until: float = 0.0, follower: AccessId | None = None
     ) -> Submitted:
-        """Store and enqueue a request. ``grant_until`` is Unix seconds of the Redis clock; 0 needs no grant."""
+        """Store and enqueue a request. ``grant_until`` is Unix seconds of the Redis clock; 0 needs no grant.
+
+        Raises:
+            DependencyDown: too few replicas have confirmed it; it is cancelled, and may be sent again.
+        """
         request = submission.request
         args = (
             *_stored(submission),
@@ -148,9 +192,16 @@ class Protocol:
             request.question,
             follower or "",
         )
-        return _submitted(
-            await self._library.call("submit", *_submit_keys(shard_of(request.id), submission), args=args)
-        )
+        submit_keys = _submit_keys(shard_of(request.id), submission)
+        if self._replicas is None:
+            return _submitted(await self._library.call("submit", *submit_keys, args=args))
+        row, confirmed = await self._library.call_and_wait("submit", *submit_keys, args=args, replicas=self._replicas)
+        if confirmed < self._replicas.count:
+            await self.cancel(request.id)
+            raise DependencyDown(
+                "Too few replicas of Redis have confirmed the request. Try again.", code="not_replicated"
+            )
+        return _submitted(row)
 
     async def take(
         self,
@@ -162,13 +213,20 @@ class Protocol:
         slots: int,
         lease: timedelta,
         classes: Sequence[ServiceClass],
-    ) -> list[Grant]:
-        """Make up to ``slots`` requests this worker's own; the same ``call_id`` again gives the same grants."""
-        generations = [new_generation() for _ in range(slots)]
-        args = (model, worker, call_id, _ms(lease), DEATHS_ALLOWED, LOSSES_ALLOWED, " ".join(classes))
+        running: int = 0,
+    ) -> Grants:
+        """Make up to ``slots`` requests this worker's own; the same ``call_id`` again gives the same grants.
+
+        ``running`` requests it runs already: only who runs none gets a suspect.
+        """
+        limits = (SUSPECT_AFTER, DEATHS_ALLOWED, LOSSES_ALLOWED)
         ends = (_CANCELLED, _EXPIRED, _DEAD)
-        rows = await self._library.call("take", keys.shard_prefix(shard), args=(*args, *ends, *generations))
-        return [_grant(row) for row in rows]
+        generations = [new_generation() for _ in range(slots)]
+        args = (model, worker, call_id, _ms(lease), running, *limits, " ".join(classes), *ends, *generations)
+        become_idle, rows = await self._library.call("take", keys.shard_prefix(shard), args=args)
+        grants = Grants(_grant(row) for row in rows)
+        grants.become_idle = become_idle == b"1"
+        return grants
 
     async def append(self, shard: Shard, chunks: Sequence[Chunk], lease: timedelta) -> list[Appended]:
         """Write replies of up to ``APPEND_AT_MOST`` requests, renewing their leases; one answer per chunk."""
@@ -186,9 +244,12 @@ class Protocol:
         args = (_ms(lease), *(part for pair in owned for part in pair))
         return [_appended(row) for row in await self._library.call("renew", keys.shard_prefix(shard), args=args)]
 
-    async def release(self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]]) -> int:
-        """Give requests back so that another worker goes on at once; no death is counted."""
-        args = tuple(part for pair in owned for part in pair)
+    async def release(self, shard: Shard, owned: Sequence[tuple[RequestId, Generation]], died: str = "") -> int:
+        """Give requests back so that another worker goes on at once.
+
+        ``died``: the engine did, under these requests, for this reason; then a death is counted against each.
+        """
+        args = (died, *(part for pair in owned for part in pair))
         return await self._library.call("release", keys.shard_prefix(shard), args=args)
 
     async def attach(self, request_id: RequestId, access: AccessId) -> tuple[State, int] | None:
@@ -210,9 +271,17 @@ class Protocol:
         args = (request_id, encode_reply(Failed(failure=failure)))
         await self._library.call("fail", _prefix(request_id), args=args)
 
-    async def sweep(self, shard: Shard, at_most: int = 100) -> int:
-        """End what is past its deadline; how many requests were looked at."""
-        return await self._library.call("sweep", keys.shard_prefix(shard), args=(_EXPIRED, at_most))
+    async def sweep(self, shard: Shard, *, every: timedelta = timedelta(), at_most: int = 100) -> int:
+        """End what is past its deadline, and mend what nobody else would; how many requests were late.
+
+        Nothing is done when anybody has swept this shard less than ``every`` ago.
+        """
+        args = (_EXPIRED, _ORPHANED, at_most, _ms(every))
+        return await self._library.call("sweep", keys.shard_prefix(shard), args=args)
+
+    async def drop(self, request_id: RequestId) -> bool:
+        """Forget the dead letter about a request; whether there was one."""
+        return bool(await self._library.call("drop", _prefix(request_id), args=(request_id,)))
 
 
 def _prefix(request_id: RequestId) -> str:
@@ -253,7 +322,7 @@ def _submitted(row: list[bytes]) -> Submitted:
 
 
 def _grant(row: list[Any]) -> Grant:
-    _id, generation, body, tail, remaining_ms, deaths, _class = row
+    _id, generation, body, tail, remaining_ms, deaths = row
     return Grant(
         generation=Generation(generation.decode()),
         request=InferenceRequest.decode(body),

@@ -7,6 +7,7 @@ local function register(name, callback, flags)
 end
 
 register('wait', wait)
+register('keep_waiting', keep_waiting, allow_oom)
 register('submit', submit)
 register('take', take, allow_oom)
 register('append', append, allow_oom)
@@ -17,6 +18,7 @@ register('detach', detach, allow_oom)
 register('cancel', cancel, allow_oom)
 register('fail', fail, allow_oom)
 register('sweep', sweep, allow_oom)
+register('drop', drop, allow_oom)
 -- Out of memory, the gate goes on: submit is what refuses new work.
 register('gate_takeover', takeover, allow_oom)
 register('gate_keep', keep, allow_oom)

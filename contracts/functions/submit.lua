@@ -42,32 +42,58 @@ local function busy_with(p, session, id)
     return other
 end
 
--- KEYS: prefix, idempotency key or the prefix again. ARGV: the eight of store, fingerprint ('' = no idempotency key).
--- Answers OK | EXISTING id | CONFLICT.
+-- KEYS: prefix, idempotency key or the prefix again. ARGV: the eight of store, fingerprint ('' = no idempotency key),
+-- ms for which its access process keeps it. Answers OK | EXISTING id | CONFLICT.
 local function wait(keys, args)
     local p, id, fingerprint = keys[1], args[1], args[9]
     local idempotency = fingerprint ~= '' and keys[2] or ''
     local answer = known(p, idempotency, id, fingerprint)
     if answer then return answer end
-    if redis.call('EXISTS', request_key(p, id)) == 0 then store(p, 'waiting', args) end
+    if redis.call('EXISTS', request_key(p, id)) == 0 then
+        store(p, 'waiting', args)
+        redis.call('HSET', request_key(p, id), 'kept', now_ms() + args[10])
+    end
     remember(idempotency, id, fingerprint, args[8])
     return { 'OK' }
 end
 
--- ARGV: as wait, then queue bound, grant end in ms (0 = no grant needed), question for the session ('' = none), first
--- follower ('' = none). Answers OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state.
+-- KEYS: prefix. ARGV: ms, ids. Their access process still means to submit them. Answers those that wait indeed.
+local function keep_waiting(keys, args)
+    local p, kept, waiting = keys[1], now_ms() + args[1], {}
+    for at = 2, #args do
+        local key = request_key(p, args[at])
+        if redis.call('HGET', key, 'state') == 'waiting' then
+            redis.call('HSET', key, 'kept', kept)
+            redis.call('HDEL', key, 'orphaned')
+            waiting[#waiting + 1] = args[at]
+        end
+    end
+    return waiting
+end
+
+-- A repetition writes too: WAIT speaks of the writes of its own connection, and without one it would confirm at once.
+local function asked_again(p, id) redis.call('HINCRBY', request_key(p, id), 'asked', 1) end
+
+-- ARGV: as wait's first nine, then queue bound, grant end in ms (0 = no grant needed), question for the session
+-- ('' = none), first follower ('' = none). Answers OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state.
 --
--- The order heals: state, then entry, then session. Torn after the state, the request has no entry and its deadline
--- ends it; torn after the entry, it runs and its end writes the turn.
+-- The order heals: state, then entry, then session. Torn after the state, the request has no entry and a sweep gives it
+-- one; torn after the entry, it runs and its end writes the turn.
 local function submit(keys, args)
     local p, id, model, class, session, fingerprint = keys[1], args[1], args[2], args[3], args[5], args[9]
     local bound, grant_until, question, follower = tonumber(args[10]), tonumber(args[11]), args[12], args[13]
     local idempotency = fingerprint ~= '' and keys[2] or ''
     local answer = known(p, idempotency, id, fingerprint)
-    if answer then return answer end
+    if answer then
+        if answer[2] then asked_again(p, answer[2]) end
+        return answer
+    end
     local before = redis.call('HMGET', request_key(p, id), 'state', 'entry')
     if before[1] and ENDED[before[1]] then return { 'ENDED', before[1] } end
-    if before[2] then return { 'OK' } end
+    if before[2] then
+        asked_again(p, id)
+        return { 'OK' }
+    end
     local queue = requests_key(p, model, class)
     if redis.call('XLEN', queue) >= bound then return { 'FULL' } end
     if grant_until > 0 and now_ms() > grant_until then return { 'LATE' } end
@@ -76,8 +102,7 @@ local function submit(keys, args)
 
     store(p, 'queued', args)
     if follower ~= '' then add_follower(p, id, follower) end
-    local entry = redis.call('XADD', queue, '*', 'id', id)
-    redis.call('HSET', request_key(p, id), 'entry', entry)
+    enter_queue(p, id, model, class)
     if session ~= '' then
         redis.call('HSET', session_key(p, session), 'busy', id)
         redis.call('XADD', turns_key(p, session), 'MAXLEN', '~', TURNS_LENGTH, '*',
@@ -85,6 +110,5 @@ local function submit(keys, args)
         redis.call('EXPIRE', turns_key(p, session), TURNS_SECONDS)
     end
     remember(idempotency, id, fingerprint, args[8])
-    ring(p, model)
     return { 'OK' }
 end

@@ -1,17 +1,34 @@
 -- take: a worker makes requests its own. Whatever it does not find is not there: no other worker can have it too.
+--
+-- Who is to blame when a worker is lost over its requests:
+--
+--   loss     counted against each of them. Leaving (SIGTERM) is none.
+--   death    a loss with a reason: the worker outlived its engine and says so (release), or the request's log did not
+--            advance since its take. A worker killed in the middle of good answers says nothing against them.
+--   suspect  a request with two deaths. It runs alone: only an idle worker gets it, and takes nothing else meanwhile.
+--   given up a request with three deaths, or ten losses. It fails, and leaves a dead letter.
+--
+-- So one bad request that kills the engine under a batch of 32 kills it three times: under the batch, under the batch
+-- again, and alone. Its mates are blamed twice, run alone once, and end well; for them the third death would have to
+-- come while nothing else runs. A worker that is never idle would starve the suspects: one busy worker at a time
+-- takes nothing until it is (`emptying`), and suspects come before all else to whoever is idle, since they are the
+-- oldest.
 
--- What a worker needs to begin or to go on: id, generation, body, tail of the log, ms left, deaths, class.
-local function grant_of(p, id, generation, now)
-    local found = read(request_key(p, id), 'body', 'deadline', 'deaths', 'class')
-    local seq = tail_of(p, id)
-    return { id, generation, found.body, seq, math.max(0, found.deadline - now), tonumber(found.deaths), found.class }
+-- How many entries one take looks at: a queue full of cancelled requests is cleared in many takes, not in a long one.
+local LOOKS = 256
+local SUSPECT_LOOKS = 16
+
+-- What a worker needs to begin or to go on: id, generation, body, tail of the log, ms left, deaths.
+local function grant_of(p, id, generation, seq, now)
+    local found = read(request_key(p, id), 'body', 'deadline', 'deaths')
+    return { id, generation, found.body, seq, math.max(0, found.deadline - now), tonumber(found.deaths) }
 end
 
-local function own(p, id, request, worker, generation, lease_end)
-    redis.call('HSET', request_key(p, id), 'state', 'running', 'generation', generation, 'owner', worker,
-        'taken', (tail_of(p, id)))
-    redis.call('HDEL', request_key(p, id), 'released')
+local function own(p, id, request, worker, generation, seq, lease_end)
+    redis.call('HSET', request_key(p, id), 'state', 'running', 'generation', generation, 'owner', worker, 'taken', seq)
+    if request.released then redis.call('HDEL', request_key(p, id), 'released') end
     redis.call('ZADD', leases_key(p, request.model), lease_end, id)
+    if tonumber(request.deaths or 0) > 0 then redis.call('ZREM', suspects_key(p, request.model), id) end
 end
 
 -- A repeated call id: the same grants again, those that are still ours.
@@ -21,7 +38,7 @@ local function repeated(p, worker, call_id, now)
     local grants = {}
     for id, generation in string.gmatch(last.grants, '(%S+)=(%S+)') do
         if redis.call('HGET', request_key(p, id), 'generation') == generation then
-            grants[#grants + 1] = grant_of(p, id, generation, now)
+            grants[#grants + 1] = grant_of(p, id, generation, (tail_of(p, id)), now)
         end
     end
     return grants
@@ -33,21 +50,6 @@ local function remember_grants(p, worker, call_id, grants)
     local key = grants_key(p, worker)
     redis.call('HSET', key, 'call', call_id, 'grants', table.concat(pairs_text, ' '))
     redis.call('EXPIRE', key, 60)
-end
-
--- A death counts against a request only if its log did not advance since the take: a worker that died in the middle of
--- a hundred good answers says nothing against any of them. Returns true when the request has been given up.
-local function count_death(p, id, request, limits, ends)
-    if request.released then return false end
-    local lost = redis.call('HINCRBY', request_key(p, id), 'lost', 1)
-    local deaths = tonumber(request.deaths)
-    if tail_of(p, id) == tonumber(request.taken or '0') then
-        deaths = redis.call('HINCRBY', request_key(p, id), 'deaths', 1)
-    end
-    if deaths < limits.deaths and lost < limits.lost then return false end
-    redis.call('XADD', deadletters_key(p), '*', 'id', id, 'why', 'workers died while running it', 'deaths', deaths)
-    end_idle(p, id, request, 'failed', 'x', ends.dead)
-    return true
 end
 
 -- True when the request needs no worker any more; it has then been ended, or its leftovers removed.
@@ -67,8 +69,49 @@ local function over(p, id, request, now, ends)
     return true
 end
 
-local function expired_leases(p, model, count, now)
-    return redis.call('ZRANGEBYSCORE', leases_key(p, model), '-inf', now, 'LIMIT', 0, count)
+-- Sort what has lost its worker: what is over is ended, who died too often is given up, suspects are set apart. Answers
+-- the others, up to `count`; each is marked, so that no loss counts twice.
+local function orphans(p, model, count, now, limits, ends)
+    local leases, found = leases_key(p, model), {}
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, count)) do
+        local request = read_request(p, id)
+        if over(p, id, request, now, ends) then
+            redis.call('ZREM', leases, id)
+        else
+            if not request.released then
+                count_loss(p, id, request, (tail_of(p, id)) == tonumber(request.taken or 0))
+                disown(p, id, request)
+            end
+            local deaths = tonumber(request.deaths or 0)
+            if deaths >= limits.deaths or tonumber(request.losses or 0) >= limits.losses then
+                give_up(p, id, request, now, ends.dead)
+            elseif deaths >= limits.suspect then
+                redis.call('ZADD', suspects_key(p, model), now, id)
+                redis.call('ZREM', leases, id)
+            else
+                found[#found + 1] = { id, request }
+            end
+        end
+    end
+    return found
+end
+
+-- The oldest suspect that needs a worker.
+local function next_suspect(p, model, now, ends)
+    local suspects = suspects_key(p, model)
+    for _, id in ipairs(redis.call('ZRANGE', suspects, 0, SUSPECT_LOOKS - 1)) do
+        local request = read_request(p, id)
+        if not request.generation and not over(p, id, request, now, ends) then return id, request end
+        redis.call('ZREM', suspects, id)
+    end
+end
+
+-- Whether this busy worker is the one that becomes idle for a suspect.
+local function empties(p, model, worker, lease)
+    local chosen = redis.call('GET', emptying_key(p, model))
+    if chosen and chosen ~= worker then return false end
+    redis.call('SET', emptying_key(p, model), worker, 'PX', lease)
+    return true
 end
 
 -- The next entries of one class. A group lost with a flush or a failover is made again, from the stream's start.
@@ -87,52 +130,67 @@ local function next_entries(p, model, class, count)
     return answer[1][2]
 end
 
--- KEYS: prefix. ARGV: model, worker, call id, lease in ms, deaths allowed, losses allowed, classes in order
--- ("interactive standard batch"), payloads of the ends cancelled, expired, dead; then one fresh generation per free
--- slot. Answers the grants. Expired leases come first: their callers have waited longest.
-local function take(keys, args)
-    local p, model, worker, call_id, lease = keys[1], args[1], args[2], args[3], tonumber(args[4])
-    local limits = { deaths = tonumber(args[5]), lost = tonumber(args[6]) }
-    local ends = { cancelled = args[8], expired = args[9], dead = args[10] }
-    local now = now_ms()
-    local again = repeated(p, worker, call_id, now)
-    if again then return again end
-
-    local grants, slots = {}, #args - 10
-    local function grant(id, request)
-        local generation = args[10 + #grants + 1]
-        own(p, id, request, worker, generation, now + lease)
-        grants[#grants + 1] = grant_of(p, id, generation, now)
-    end
-
-    for _, id in ipairs(expired_leases(p, model, slots, now)) do
-        local request = read_request(p, id)
-        if over(p, id, request, now, ends) then
-            redis.call('ZREM', leases_key(p, model), id)
-        elseif not count_death(p, id, request, limits, ends) then
-            grant(id, request)
-        end
-    end
-
-    for class in string.gmatch(args[7], '%S+') do
-        local missing = slots - #grants
-        while missing > 0 do
-            local entries = next_entries(p, model, class, missing)
+-- Hand out what is queued, by class, to whoever `grant`s; `free` says for how many more there is room.
+local function hand_out(p, model, classes, now, ends, free, grant)
+    local looks = 0
+    for class in string.gmatch(classes, '%S+') do
+        while free() > 0 and looks < LOOKS do
+            local wanted = math.min(free(), LOOKS - looks)
+            local entries = next_entries(p, model, class, wanted)
+            looks = looks + #entries
             for _, entry in ipairs(entries) do
                 local id = entry[2][2]
                 local request = read_request(p, id)
                 if over(p, id, request, now, ends) then
                     leave_queue(p, { model = model, class = class, entry = entry[1] })
                 elseif request.state == 'queued' then
+                    -- Another entry than it knows of: a submit or a sweep was torn. The other is met in its turn.
+                    if request.entry ~= entry[1] then redis.call('HSET', request_key(p, id), 'entry', entry[1]) end
                     grant(id, request)
+                elseif request.entry ~= entry[1] then
+                    leave_queue(p, { model = model, class = class, entry = entry[1] })
                 end
             end
-            if #entries < missing then break end
-            missing = slots - #grants
+            if #entries < wanted then break end
         end
     end
+    if looks >= LOOKS then ring(p, model) end
+    return looks
+end
 
-    if #grants == 0 then redis.call('DEL', bell_key(p, model)) end
-    remember_grants(p, worker, call_id, grants)
-    return grants
+-- KEYS: prefix. ARGV: model, worker, call id, lease in ms, how many the worker runs, the deaths that make a suspect, the
+-- deaths and losses that are one too many, classes in order ("interactive standard batch"), payloads of the ends
+-- cancelled, expired, dead; then one fresh generation per free slot. Answers '1' if the worker shall become idle for a
+-- suspect, else '0'; and the grants. Expired leases come first: their callers have waited longest.
+local function take(keys, args)
+    local p, model, worker, call_id, lease, running = keys[1], args[1], args[2], args[3], tonumber(args[4]), tonumber(args[5])
+    local limits = { suspect = tonumber(args[6]), deaths = tonumber(args[7]), losses = tonumber(args[8]) }
+    local ends = { cancelled = args[10], expired = args[11], dead = args[12] }
+    local now = now_ms()
+    local again = repeated(p, worker, call_id, now)
+    if again then return { '0', again } end
+
+    local grants, slots = {}, #args - 12
+    local function free() return slots - #grants end
+    local function grant(id, request)
+        local generation = args[12 + #grants + 1]
+        local seq = tail_of(p, id)
+        own(p, id, request, worker, generation, seq, now + lease)
+        grants[#grants + 1] = grant_of(p, id, generation, seq, now)
+    end
+
+    local orphaned = orphans(p, model, slots, now, limits, ends)
+    local suspect, request = next_suspect(p, model, now, ends)
+    if suspect and running == 0 then
+        grant(suspect, request)
+    elseif suspect and empties(p, model, worker, lease) then
+        return { '1', {} }
+    else
+        for _, orphan in ipairs(orphaned) do grant(unpack(orphan)) end
+        if hand_out(p, model, args[9], now, ends, free, grant) == 0 and #grants == 0 then
+            redis.call('DEL', bell_key(p, model))
+        end
+    end
+    if #grants > 0 then remember_grants(p, worker, call_id, grants) end
+    return { '0', grants }
 end

@@ -32,7 +32,7 @@ class EmbedderEngine:
         self._folder = Path(model) if model else _offline_folder()
         self._name = served_name or (self._folder.name if model else OFFLINE_MODEL)
         self._slots = slots
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._thread = _one_thread()
         self._asks: list[_Ask] = []
         self._batching: asyncio.Task[None] | None = None
         self.batches = 0
@@ -77,6 +77,8 @@ class EmbedderEngine:
 
     async def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread = _one_thread()
+        self._asks, self._batching = [], None
 
     async def _embed(self, texts: tuple[str, ...]) -> list[bytes]:
         ask = _Ask(texts, asyncio.get_running_loop().create_future())
@@ -133,6 +135,10 @@ class EmbedderEngine:
             return 0
         encoded = self._model.tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
         return sum(len(ids) for ids in encoded["input_ids"])
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="embedder")
 
 
 def _offline_folder() -> Path:

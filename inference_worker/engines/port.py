@@ -11,7 +11,7 @@ from contracts.messages import Embed, FinishReason, Generate, InferenceRequest, 
 
 
 class EngineDied(EngineError):
-    """The engine is beyond repair. The process stops on purpose: leases run out and others continue."""
+    """The engine is gone, or says nothing any more. Its requests are given back, and it is started anew."""
 
     default_code = "engine_died"
 
@@ -49,7 +49,11 @@ class Engine(Protocol):
     """Something that answers requests of one model."""
 
     async def start(self) -> Description:
-        """Load the model. Raises ``EngineError`` with what to do when it cannot."""
+        """Load the model, again after ``stop``, and see that it answers.
+
+        Raises:
+            EngineError: it cannot; says what to do.
+        """
         ...
 
     def generate(
@@ -80,7 +84,7 @@ class Engine(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Free what was started. Harmless when nothing was."""
+        """Free what was started, dead or alive. Harmless when nothing was."""
         ...
 
 

@@ -1,13 +1,15 @@
 """An engine without a model: deterministic tokens, pauses and faults, for tests and benchmarks.
 
 The answer is a pure function of the prompt. The last message may carry a script of ``name=value`` words:
-``tokens=50`` how many, ``pause=0.01`` seconds between two, ``first=0.2`` seconds before the first, ``fail_at=10`` the
-engine fails there, ``hang_at=10`` it stops there and never comes back.
+``tokens=50`` how many, ``pause=0.01`` seconds between two, ``first=0.2`` seconds before the first. Faults: with
+``fail_at=10`` the request fails at that token, with ``hang_at=10`` it stops there and never comes back, with
+``die_at=10`` the whole engine dies, with ``freeze_at=10`` the whole engine hangs; ``babble=1`` never ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import zlib
@@ -17,7 +19,7 @@ import msgspec
 
 from contracts.errors import EngineError
 from contracts.messages import FinishReason, Generate, InferenceRequest, ModelFacts
-from inference_worker.engines.port import Description, EngineDelta, answer_budget, generate_task
+from inference_worker.engines.port import Description, EngineDelta, EngineDied, answer_budget, generate_task
 from inference_worker.engines.stops import StopWatch
 
 _SENTENCE = (
@@ -28,7 +30,7 @@ WORDS = tuple(_SENTENCE.split())
 OPEN, CLOSE = len(WORDS), len(WORDS) + 1
 DEFAULT_TOKENS = 24
 MAX_MODEL_LEN = 8192
-_SETTING = re.compile(r"\b(tokens|pause|first|fail_at|hang_at)=(\d+(?:\.\d+)?)\b")
+_SETTING = re.compile(r"\b(tokens|pause|first|fail_at|hang_at|die_at|freeze_at|babble)=(\d+(?:\.\d+)?)\b")
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +41,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first: float = 0.0
     fail_at: int = -1
     hang_at: int = -1
+    die_at: int = -1
+    freeze_at: int = -1
+    babble: int = 0
 
 
 class ScriptedEngine:
@@ -51,8 +56,11 @@ class ScriptedEngine:
         self._slots = slots
         self._max_model_len = max_model_len or MAX_MODEL_LEN
         self._steps = _Steps(step_seconds)
+        self._died = ""
+        self._frozen = False
 
     async def start(self) -> Description:
+        self._died, self._frozen = "", False
         facts = ModelFacts(name=self._name, revision="scripted-1", kind="generate", max_model_len=self._max_model_len)
         return Description(facts, self._slots)
 
@@ -65,7 +73,8 @@ class ScriptedEngine:
         if script.first and not continue_from:
             await asyncio.sleep(script.first)
         sequences = [_Sequence(index, task, script, budget) for index in range(task.parameters.n)]
-        for position in range(len(continue_from), len(sequences[0].answer)):
+        positions = range(len(continue_from), len(sequences[0].answer))
+        for position in itertools.count(positions.start) if script.babble else positions:
             await self._pause(script, position)
             for sequence in sequences:
                 if (delta := sequence.step(position, prompt)) is not None:
@@ -79,7 +88,8 @@ class ScriptedEngine:
         return _count(generate_task(request))
 
     async def check(self) -> None:
-        return None
+        if self._died:
+            raise EngineDied(self._died)
 
     def cache_room(self) -> float:
         return 1.0
@@ -90,12 +100,16 @@ class ScriptedEngine:
     async def _pause(self, script: Script, position: int) -> None:
         if position == script.fail_at:
             raise EngineError(f"the script fails at token {position}")
-        if position == script.hang_at:
+        if position == script.die_at:
+            self._died = f"the script ends the engine at token {position}"
+        self._frozen = self._frozen or position == script.freeze_at
+        if self._frozen or position == script.hang_at:
             await asyncio.Event().wait()
-        if script.pause:
+        if script.pause and not self._died:
             await asyncio.sleep(script.pause)
         else:
             await self._steps.next()
+        await self.check()
 
 
 def read_script(text: str) -> Script:
@@ -131,14 +145,15 @@ class _Sequence:
         self.answer = whole[:budget]
         self.reason: FinishReason = "length" if len(whole) > budget else "stop"
         self.over = False
+        self._babbles = bool(script.babble)
         self._watch = StopWatch(task.parameters.stop)
 
     def step(self, position: int, prompt: int) -> EngineDelta | None:
         if self.over:
             return None
-        token = self.answer[position]
+        token = self.answer[position % len(self.answer)]
         text, ids = self._watch.push(token_text(token), (token,))
-        self.over = self._watch.stopped or position + 1 == len(self.answer)
+        self.over = not self._babbles and (self._watch.stopped or position + 1 == len(self.answer))
         if not self.over:
             return EngineDelta(self.index, text, ids, prompt_tokens=prompt) if ids else None
         rest, rest_ids = ("", ()) if self._watch.stopped else self._watch.flush()
@@ -167,6 +182,7 @@ class _Steps:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._tick = None
 
     def _strike(self) -> None:
         tick, self._tick = self._tick, None

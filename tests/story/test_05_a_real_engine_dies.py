@@ -1,9 +1,12 @@
-"""Two real vLLM workers; one dies with its engine in mid-answer, and the client cannot tell."""
+"""Two real vLLM workers; an engine dies in mid-answer, alone or with its worker, and the client cannot tell."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -19,7 +22,7 @@ from tests.stack import Child, Stack, stack
 pytestmark = pytest.mark.timeout(600)
 PROMPT = "Water comes down the pipe, and"
 TOKENS = 1800
-KILLED_AFTER = 40
+KILLED_AFTER = 10
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             folder,
             MILVUS_URI="http://127.0.0.1:9",
             PENSTOCK_ACCESS__PRESETS=json.dumps({"plain": {"model": "tiny"}}),
+            PENSTOCK_ACCESS__HOLD_AT_MOST="0",
             PENSTOCK_WORKER__LEASE_SECONDS="1",
             # float32: who goes on recomputes the logged tokens in one piece, and must come to the same logits.
             PENSTOCK_WORKER__VLLM_ARGUMENTS=json.dumps({"dtype": "float32"}),
@@ -48,28 +52,49 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
 
 
-def test_an_answer_goes_on_over_the_death_of_its_engine(pair: Stack) -> None:
-    client = pair.client()
-    uninterrupted = client.responses.create(model="plain", input=PROMPT, max_output_tokens=TOKENS).output_text
-    text, heard, victim = "", 0, None
+@pytest.fixture(scope="module")
+def uninterrupted(pair: Stack) -> str:
+    """What one engine says from beginning to end."""
+    return pair.client().responses.create(model="plain", input=PROMPT, max_output_tokens=TOKENS).output_text
 
-    with _streamed(client) as events:
+
+def test_an_engine_that_dies_is_started_anew_and_its_answer_goes_on(pair: Stack, uninterrupted: str) -> None:
+    text, bereaved = _asked_while(pair, _kill_engine)
+    assert text == uninterrupted
+    assert any(line.get("continued_from", 0) >= KILLED_AFTER for worker in _workers(pair) for line in worker.lines)
+    wait_until(lambda: "engine.restarted" in bereaved.log, "its new engine", 300)
+
+
+def test_an_answer_goes_on_over_the_death_of_a_worker_with_its_engine(pair: Stack, uninterrupted: str) -> None:
+    text, victim = _asked_while(pair, Child.kill)
+    pair.children.remove(victim)
+    (survivor,) = _workers(pair)
+    assert text == uninterrupted
+    assert any(line.get("continued_from", 0) >= KILLED_AFTER for line in survivor.lines)
+
+
+def _asked_while(pair: Stack, kill: Callable[[Child], None]) -> tuple[str, Child]:
+    """The streamed text of an answer whose worker was done something to in its midst, and that worker."""
+    text, heard, owner = "", 0, None
+    with _streamed(pair.client()) as events:
         for event in events:
             if event.type != "response.output_text.delta":
                 assert event.type != "error"
                 continue
             text, heard = text + event.delta, heard + 1
-            if victim is None and heard == KILLED_AFTER:
-                victim = _owner(pair, event.item_id)
-                victim.kill()
+            if owner is None and heard == KILLED_AFTER:
+                owner = _owner(pair, event.item_id)
+                kill(owner)
+    assert owner is not None, "the answer was too short to be interrupted"
+    return text, owner
 
-    assert victim is not None
-    pair.children.remove(victim)
-    (survivor,) = (child for child in pair.children if child.name.startswith("inference_worker"))
-    (continued,) = (line for line in survivor.lines if line.get("continued_from"))
-    assert continued["continued_from"] >= KILLED_AFTER
-    assert len(text) > 0
-    assert text == uninterrupted
+
+def _kill_engine(worker: Child) -> None:
+    """vLLM's engine runs in child processes of its worker."""
+    task = Path(f"/proc/{worker.process.pid}/task")
+    for pid in {pid for file in task.glob("*/children") for pid in file.read_text(encoding="ascii").split()}:
+        if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def _streamed(client: OpenAI):
@@ -79,4 +104,8 @@ def _streamed(client: OpenAI):
 def _owner(stack: Stack, item_id: str) -> Child:
     with redis.Redis.from_url(stack.redis_url) as store:
         owner = store.hget(keys.request(RequestId(item_id.removeprefix("msg_"))), "owner").decode()
-    return next(child for child in stack.children if child.name.startswith("inference_worker") and owner in child.log)
+    return next(worker for worker in _workers(stack) if owner in worker.log)
+
+
+def _workers(stack: Stack) -> list[Child]:
+    return [child for child in stack.children if child.name.startswith("inference_worker")]

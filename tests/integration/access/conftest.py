@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 from openai import OpenAI
 
 from penstock import embedded_redis
@@ -61,6 +62,36 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         with _http(made, API_KEY) as http:
             wait_until(lambda: http.get(f"/v1/models/{EMBEDDER}").json().get("state") == "ready", "the embedder", 120)
         yield made
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two access processes and the scripted engine, without knowledge. A client has two seconds to come back."""
+    folder = tmp_path_factory.mktemp("pair")
+    with (
+        redis_server(embedded_redis.bundled_binary(), folder) as redis_url,
+        stack(
+            redis_url,
+            folder,
+            MILVUS_URI="http://127.0.0.1:9",
+            PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS),
+            PENSTOCK_ACCESS__ABANDON_AFTER="2",
+            PENSTOCK_WORKER__LEASE_SECONDS="1",
+        ) as made,
+    ):
+        made.limiter()
+        made.worker()
+        made.access()
+        made.access()
+        made.ready()
+        yield made
+
+
+@pytest.fixture
+def store(pair: Stack) -> Iterator[Any]:
+    """A look into the pair's Redis."""
+    with contextlib.closing(redis.Redis.from_url(pair.redis_url)) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ HI = [{"role": "user", "content": "tokens=3"}]
         ({"model": 7}, "model", "valid string"),
         ({"stream": 0}, "stream", "boolean"),
         ({"messages": []}, "messages", "at least 1"),
-        ({"messages": "hi"}, "messages", "list"),
+        ({"messages": "hi"}, "messages", "array"),
         ({"messages": [{"role": "robot", "content": "hi"}]}, "messages.0.role", "'user'"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages", "empty"),
         ({"messages": [*HI, {"role": "assistant", "content": "hi"}]}, "messages", "user's"),

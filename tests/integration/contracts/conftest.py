@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from contracts import connection, keys
-from contracts.functions import Chunk, Ending, Grant, Library, Protocol, Submission, Submitted
+from contracts.functions import Chunk, Ending, Grant, Grants, Library, Protocol, Submission, Submitted
 from contracts.ids import SessionId, Shard, TenantId, WorkerId, new_request_id
 from contracts.messages import (
     ChatMessage,
@@ -68,10 +68,13 @@ class Desk:
         lease: timedelta = LEASE,
         classes: tuple[ServiceClass, ...] = ("interactive", "standard", "batch"),
         worker: str = "w",
-    ) -> list[Grant]:
+        running: int = 0,
+    ) -> Grants:
         self.calls += 1
         call = call or f"call-{self.calls}"
-        return await self.protocol.take(SHARD, "m", WorkerId(worker), call, slots=slots, lease=lease, classes=classes)
+        return await self.protocol.take(
+            SHARD, "m", WorkerId(worker), call, slots=slots, lease=lease, classes=classes, running=running
+        )
 
     async def append(self, grant: Grant, first: int, *replies: Reply, end: str = "", lease: timedelta = LEASE) -> str:
         ending = Ending(end, "ab", USAGE) if end else None  # type: ignore[arg-type]  # tests write states as text

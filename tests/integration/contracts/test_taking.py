@@ -93,6 +93,27 @@ async def test_a_cancelled_request_leaves_the_queue_when_a_worker_meets_it(desk:
     assert await desk.redis.xlen(keys.requests(SHARD, "m", "interactive")) == 0
 
 
+async def test_a_second_entry_of_a_request_runs_nothing_twice_and_is_removed(desk: Desk) -> None:
+    request = desk.request()
+    queue = keys.requests(SHARD, "m", "interactive")
+    await desk.submit(request)
+    await desk.redis.xadd(queue, {"id": request.id})
+    (grant,) = await desk.take(5)
+    await desk.append(grant, 1, Started(worker="w"))
+    await desk.finish(grant)
+    assert await desk.redis.xlen(queue) == 0
+
+
+async def test_an_entry_that_its_request_does_not_know_of_leaves_with_it(desk: Desk) -> None:
+    request = desk.request()
+    await desk.submit(request)
+    await desk.redis.hdel(keys.request(request.id), "entry")
+    (grant,) = await desk.take()
+    await desk.append(grant, 1, Started(worker="w"))
+    await desk.finish(grant)
+    assert await desk.redis.xlen(keys.requests(SHARD, "m", "interactive")) == 0
+
+
 async def test_work_goes_on_after_the_group_was_destroyed(desk: Desk) -> None:
     await desk.submit(desk.request())
     await desk.take()

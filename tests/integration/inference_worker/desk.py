@@ -13,12 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 
 from contracts import connection, keys
 from contracts.functions import Protocol, Submission
-from contracts.ids import RequestId, Shard, TenantId, WorkerId, new_request_id
+from contracts.ids import RequestId, Shard, TenantId, WorkerId, new_request_id, shard_of
 from contracts.messages import (
+    CLASSES,
     ChatMessage,
     Delta,
     Embed,
@@ -73,6 +75,20 @@ class Desk:
     async def submit(self, asked: InferenceRequest) -> RequestId:
         submitted = await self.protocol.submit(Submission(asked, RETENTION), queue_bound=1000)
         assert submitted.outcome == "ok"
+        return asked.id
+
+    async def leave_as_suspect(self, asked: InferenceRequest) -> RequestId:
+        """A request that two engines have died over, at a worker of another name for the same model."""
+        elsewhere, lease, shard = "elsewhere", timedelta(seconds=5), shard_of(asked.id)
+        await self.submit(msgspec.structs.replace(asked, model=elsewhere))
+        for death in range(2):
+            [grant] = await self.protocol.take(
+                shard, elsewhere, WorkerId("w"), f"{asked.id} {death}", slots=1, lease=lease, classes=CLASSES
+            )
+            await self.protocol.release(shard, [(grant.id, grant.generation)], "the engine died")
+        await self.redis.hset(keys.request(asked.id), "model", asked.model)
+        await self.redis.zrem(keys.leases(shard, elsewhere), asked.id)
+        await self.redis.zadd(keys.leases(shard, asked.model), {asked.id: 0})
         return asked.id
 
     async def log(self, request_id: RequestId) -> list[Reply]:

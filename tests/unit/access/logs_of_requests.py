@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from access.mailbox import Logged
+from access.follower import Logged
 from contracts.ids import Generation, Shard, TenantId, WorkerId, new_request_id
 from contracts.messages import (
     Cancelled,

@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from access import sse
 from access.chat_events import ChatStream, completion
+from access.follower import ROLLED_BACK
 from access.transcript import Transcript
 from contracts.ids import WorkerId
 from contracts.messages import Delta, Finished, Reply, Reset, SequenceFinished, SequenceStarted, Started
@@ -19,7 +20,7 @@ from tests.unit.access.logs_of_requests import ENDS, PASSAGES, USAGE, answer, ev
 
 def streamed(replies: list[Reply], *, include_usage: bool = False, **changes: Any) -> bytes:
     stream = ChatStream(request(**changes), include_usage=include_usage)
-    return b"".join(stream.frames(one.seq, one.reply) for one in logged(replies))
+    return b"".join(stream.frames([one]) for one in logged(replies))
 
 
 def completed(replies: list[Reply], **changes: Any) -> dict[str, Any]:
@@ -80,6 +81,21 @@ def test_a_cancelled_stream_says_so() -> None:
 def test_a_reset_after_text_can_only_be_an_error() -> None:
     replies: list[Reply] = [*answer("wrong")[:3], Reset(reason="other weights")]
     assert events(streamed(replies))[-1]["error"]["code"] == "stream_reset"
+
+
+def test_a_log_that_was_rolled_back_under_a_completion_ends_it() -> None:
+    stream = ChatStream(request(), include_usage=False)
+    shown = events(stream.frames(logged(answer("lost")[:3])) + stream.frames([ROLLED_BACK, *logged(answer("new"))]))
+    assert content(shown) == "lost"
+    assert shown[-1]["error"]["code"] == "stream_reset"
+
+
+@given(st.lists(st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=1), min_size=2))
+def test_text_that_comes_together_is_one_chunk(texts: list[str]) -> None:
+    stream = ChatStream(request(), include_usage=False)
+    shown = events(stream.frames(logged(answer(*texts))))
+    assert content(shown) == "".join(texts)
+    assert len(shown) == len(events(streamed(answer("a"))))
 
 
 def test_what_a_deadline_cut_is_finished_for_its_length() -> None:

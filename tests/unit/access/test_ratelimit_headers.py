@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from access.ratelimits import duration, headers_of
+from access import problems
+from access.ratelimits import RateLimited, duration, headers_of
 from contracts.messages import LimitsView
 
 
@@ -36,6 +37,20 @@ def test_debt_is_shown_as_nothing_left() -> None:
     )
     headers = headers_of(view)
     assert (headers["x-ratelimit-remaining-tokens"], headers["x-ratelimit-reset-tokens"]) == ("0", "1m3s")
+
+
+def test_a_refusal_says_what_is_left_too() -> None:
+    view = LimitsView(
+        limit_tokens=100,
+        remaining_tokens=0,
+        reset_tokens_seconds=60.0,
+        limit_requests=10,
+        remaining_requests=9,
+        reset_requests_seconds=6.0,
+    )
+    answer = problems.response(RateLimited("Later.", retry_after_seconds=3, limits=view))
+    assert answer.status_code == 429
+    assert (answer.headers["x-ratelimit-limit-tokens"], answer.headers["retry-after"]) == ("100", "3")
 
 
 def test_where_the_limiter_said_nothing_nothing_is_said() -> None:

@@ -6,6 +6,7 @@ import re
 from importlib import resources
 
 import pytest
+from redis.crc import key_slot
 
 from contracts import keys, states
 from contracts.functions.library import BODY
@@ -22,12 +23,16 @@ EXPECTED = {
     "replies_key": keys.replies(REQUEST),
     "requests_key": keys.requests(Shard(0), "m", "batch"),
     "leases_key": keys.leases(Shard(0), "m"),
+    "suspects_key": keys.suspects(Shard(0), "m"),
+    "emptying_key": keys.emptying(Shard(0), "m"),
     "bell_key": keys.bell(Shard(0), "m"),
     "deadlines_key": keys.deadlines(Shard(0)),
     "grants_key": keys.grants(Shard(0), WorkerId("w")),
     "mailbox_key": keys.mailbox(Shard(0), AccessId("a")),
     "usage_key": keys.usage(Shard(0)),
     "deadletters_key": keys.deadletters(Shard(0)),
+    "sweeping_key": keys.sweeping(Shard(0)),
+    "swept_key": keys.swept(Shard(0)),
     "session_key": keys.session(SESSION),
     "turns_key": keys.turns(SESSION),
     "active_key": keys.active_limiter(),
@@ -58,6 +63,20 @@ def built(name: str, parameters: str, expression: str) -> str:
 def test_every_key_the_library_builds_is_one_of_ours() -> None:
     found = {name: built(name, parameters, expression) for name, parameters, expression in _KEY.findall(BODY)}
     assert found == EXPECTED
+
+
+@pytest.mark.parametrize("shard", [0, 1, 7, 999])
+def test_all_keys_of_a_shard_and_its_sessions_share_one_cluster_slot(shard: int) -> None:
+    prefix = keys.shard_prefix(Shard(shard))
+    built_keys = [key.replace(SHARD_PREFIX, prefix) for key in EXPECTED.values() if key.startswith(SHARD_PREFIX)]
+    idempotency = keys.idempotency(Shard(shard), TenantId("acme"), "}{s5}:key")
+    assert {key_slot(key.encode()) for key in [prefix, idempotency, *built_keys]} == {key_slot(prefix.encode())}
+    assert len(built_keys) > 10
+
+
+def test_all_keys_of_the_gate_share_one_cluster_slot() -> None:
+    built_keys = [key for key in EXPECTED.values() if key.startswith(GATE_PREFIX)]
+    assert len({key_slot(key.encode()) for key in built_keys}) == 1
 
 
 def test_no_key_is_spelt_outside_these_one_liners() -> None:

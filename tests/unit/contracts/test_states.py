@@ -24,8 +24,9 @@ def test_only_a_running_request_can_be_done() -> None:
     assert [before for before in TRANSITIONS if may(before, "done")] == ["running"]
 
 
-def test_a_worker_may_hand_a_request_back() -> None:
-    assert may("running", "queued")
+def test_a_request_passes_from_worker_to_worker_and_never_back_into_the_queue() -> None:
+    assert may("running", "running")
+    assert not may("running", "queued")
 
 
 def test_the_diagram_shows_every_state() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.errors import CallerError
+from contracts.errors import CallerError, EngineError
 from contracts.ids import WorkerId
 from contracts.messages import (
     CLASSES,
@@ -89,6 +89,14 @@ def test_an_answer_opens_with_its_first_delta_and_not_before():
         SequenceStarted(),
         Delta(text="a", token_ids=(1,)),
     ]
+
+
+@pytest.mark.parametrize(("asked", "model"), [(3, 0), (None, 3), (3, 512)])
+def test_an_engine_that_goes_on_beyond_the_limit_has_failed(asked: int | None, model: int):
+    limited = Answer(request("hello", max_tokens=asked), WorkerId("w2"), "r1", max_model_len=model)
+    limited.accept(EngineDelta(text="abc", token_ids=(1, 2, 3)))
+    with pytest.raises(EngineError):
+        limited.accept(EngineDelta(text="d", token_ids=(4,)))
 
 
 def test_an_answer_cut_at_its_limit_is_incomplete():
