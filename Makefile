@@ -1,9 +1,9 @@
-# The vocabulary: up, test, check, format, bench, docs, clean. Installing is part of each and takes no time when nothing changed.
+# The vocabulary: up, test, check, format, bench, chaos, docs, clean. Installing is part of each and takes no time when nothing changed.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: up test check format bench docs clean install
+.PHONY: up test check format bench chaos docs clean install
 
 up: install ## start everything on this machine; ARGS="--workers 2" for more
 	@$(BIN)/penstock up $(ARGS)
@@ -21,8 +21,11 @@ format: install ## write the code as `make check` wants to read it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install ## one benchmark: make bench ARGS=engine
+bench: install ## one benchmark: make bench ARGS="overhead --rounds 5"; docs/benchmarks.md tells of all
 	@$(BIN)/penstock bench $(ARGS)
+
+chaos: install ## break everything for one and a half hours; ARGS="--scale 0.02 --events 0" for five minutes
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 docs: install ## write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py

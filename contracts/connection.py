@@ -33,6 +33,7 @@ from contracts.errors import DependencyDown
 COMMAND_TIMEOUT = timedelta(seconds=5)
 BLOCK = timedelta(seconds=2)
 READ_MARGIN = timedelta(seconds=3)
+LOADING_POLL = timedelta(seconds=0.2)
 
 REDIS_UNAVAILABLE = (
     RedisConnectionError,
@@ -71,13 +72,16 @@ def blocking(url: str, *, connections: int = 8) -> Redis:
 
 
 async def verify(redis: Redis) -> dict[str, Any]:
-    """Refuse a server on which data could vanish; returns its ``INFO``.
+    """Wait for a server that is starting, refuse one on which data could vanish; returns its ``INFO``.
 
     Raises:
         DependencyDown: the server does not answer, or it may evict keys.
     """
     try:
         info: dict[str, Any] = await redis.info()
+        while info.get("loading"):  # it has just started, and still reads its data
+            await asyncio.sleep(LOADING_POLL.total_seconds())
+            info = await redis.info()
     except REDIS_UNAVAILABLE as error:
         raise DependencyDown(f"Redis does not answer: {error}. Is REDIS_URL right, and the server running?") from error
     policy = info.get("maxmemory_policy", "noeviction")
@@ -90,16 +94,22 @@ async def verify(redis: Redis) -> dict[str, Any]:
 
 
 class _Connection(Connection):
-    """Lets a cancellation through that arrives while a command is being sent.
+    """Lets a cancellation through that arrives while a command is being sent, and names a broken connection as such.
 
     redis-py sends under ``asyncio.wait_for``, which on Python 3.11 returns the result and drops the cancellation when
-    both come in one turn of the loop: in practice nearly always. The task would then never end.
+    both come in one turn of the loop: in practice nearly always. The task would then never end. And uvloop answers a
+    write on a connection that was reset with a ``RuntimeError``, which neither the client's retries nor anybody else
+    would take for what it is.
     """
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         task = asyncio.current_task()
         before = task.cancelling() if task else 0
-        await super().send_packed_command(command, check_health)
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(str(error)) from error
         if task and task.cancelling() > before:
             await self.disconnect(nowait=True)  # its reply is nobody's
             raise asyncio.CancelledError

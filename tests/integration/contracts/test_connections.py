@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 
 from contracts import connection
 from contracts.errors import DependencyDown
+from tests.chaos.link import ClientEnd, Line
 from tests.servers import free_port
 
 
@@ -65,3 +68,38 @@ async def test_a_server_that_may_evict_is_refused(redis_url: str) -> None:
     finally:
         await client.config_set("maxmemory-policy", "noeviction")
         await client.aclose()
+
+
+def test_a_connection_that_was_reset_is_a_connection_error_under_uvloop_too(redis_url: str) -> None:
+    """uvloop answers a write on it with a ``RuntimeError``, which no retry and no loop around a command would heed."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    with runner:
+        raised = runner.run(_hammer_over_a_line_that_is_cut(urlsplit(redis_url).port or 0))
+    assert raised
+    assert [error for error in raised if not isinstance(error, connection.REDIS_UNAVAILABLE)] == []
+
+
+async def _hammer_over_a_line_that_is_cut(redis_port: int) -> list[Exception]:
+    lines: set[Line] = set()
+    raised: list[Exception] = []
+    proxy = await asyncio.get_running_loop().create_server(lambda: ClientEnd(lines, redis_port), "127.0.0.1", 0)
+    client = connection.blocking(f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0")
+
+    async def hammer() -> None:
+        for number in range(120):
+            try:
+                await client.set("hammered", number)
+            except Exception as error:  # noqa: BLE001  (which kinds there are is the question)
+                raised.append(error)
+            await asyncio.sleep(0.002)
+
+    async def cut() -> None:
+        for _ in range(40):
+            await asyncio.sleep(0.01)
+            for line in list(lines):
+                line.cut()
+
+    async with proxy:
+        await asyncio.gather(*(hammer() for _ in range(8)), cut())
+    await client.aclose()
+    return raised
