@@ -1,16 +1,28 @@
 """Benchmarks: one file per benchmark, over shared parts.
 
-==============  ======================================================================================
-``processes``   children on loopback, their readiness, their end, and the CPU seconds they used
-``servers``     what is compared: our whole path and its rivals, ready to be asked
-``questions``   what is asked, drawn from the sample FAQ with a seed
-``wire``        the client's connection: one request at a time, every part of the answer with its moment
-``load``        legs: so many streams at once, or arrivals at given moments
-``answers``     what was received, read after the leg; lost and doubled tokens are found here (pure)
-``rounds``      A-B-B-A
-``stats``       percentiles, ratios of pairs and their intervals (pure)
-``report``      one table, one JSON file
-==============  ======================================================================================
+===============  =====================================================================================
+``runner``       what all do around their measuring: options, one table, one file, the exit status
+``processes``    children on loopback, their readiness, their end, the CPU seconds and memory they used
+``servers``      our services, and vLLM's own server, ready to be asked
+``rivals``       the contenders around the scripted engine, ours first
+``environments`` rivals that are Python packages, each in a virtual environment of its own
+``direct``       the scripted engine behind bare ASGI: the floor
+``naive``        the same idea in its smallest form
+``stamped``      a worker whose tokens say when they were made
+``questions``    what a real model is asked, drawn from the sample FAQ with a seed
+``scripts``      what the scripted engine is asked, and what it must answer (pure)
+``chat``         how our own rivals speak OpenAI's format (pure)
+``wire``         the client's connection: one request at a time, every part of the answer with its moment
+``pool``         connections to one server, and what is sent over them
+``load``         legs: so many streams at once, or arrivals at given moments
+``held``         legs of streams that are all open, with a window in which none begins or ends
+``answers``      what was received, read after the leg (pure)
+``rounds``       A-B-B-A
+``stats``        percentiles, ratios and differences of pairs, and their intervals (pure)
+``report``       one table, one JSON file
+``plots``        lines and distributions, as SVG and PNG
+===============  =====================================================================================
 
-``python -m benchmarks.NAME`` runs one. Figures land in ``benchmarks/results/``, which is not committed.
+The others are the benchmarks: ``python -m benchmarks.NAME`` runs one; ``docs/benchmarks.md`` says what each measures.
+Figures land in ``benchmarks/results/``, which is not committed.
 """

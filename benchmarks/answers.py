@@ -69,22 +69,25 @@ class Answer:
 def read(recorded: Recorded, limit: int) -> Answer:
     """The answer in one exchange that asked for ``limit`` tokens; never raises, whatever the server sent."""
     events, problem = _chunks(recorded)
-    pieces = [
-        (moment, choice.delta.content) for moment, chunk in events for choice in chunk.choices if choice.delta.content
-    ]
+    texts = _texts(events)
     usage = next((chunk.usage for _, chunk in reversed(events) if chunk.usage), _Usage(0, 0))
     finish = next((choice.finish_reason for _, chunk in events for choice in chunk.choices if choice.finish_reason), "")
-    moments = [moment for moment, _ in pieces]
+    moments = [moment for moment, _ in texts]
     return Answer(
         first_token=(moments[0] if moments else recorded.ended) - recorded.due,
         ended=recorded.ended - recorded.due,
         gaps=tuple(after - before for before, after in pairwise(moments)),
-        text="".join(text for _, text in pieces),
+        text="".join(text for _, text in texts),
         prompt_tokens=usage.prompt_tokens,
         tokens=usage.completion_tokens,
         finish=finish,
         problem=problem or _missing(finish, usage, limit),
     )
+
+
+def pieces(recorded: Recorded) -> list[tuple[float, str]]:
+    """Each event with text, and the moment at which it was complete (``time.perf_counter`` seconds)."""
+    return _texts(_chunks(recorded)[0])
 
 
 def compare(answer: Answer, reference: Answer) -> Difference:
@@ -104,6 +107,12 @@ def compare(answer: Answer, reference: Answer) -> Difference:
     if answer.tokens != reference.tokens or not is_piece:
         return "diverged"
     return "lost" if shorter == answer.text else "doubled"
+
+
+def _texts(events: list[tuple[float, _Chunk]]) -> list[tuple[float, str]]:
+    return [
+        (moment, choice.delta.content) for moment, chunk in events for choice in chunk.choices if choice.delta.content
+    ]
 
 
 def _chunks(recorded: Recorded) -> tuple[list[tuple[float, _Chunk]], str]:

@@ -37,11 +37,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back: the text, and the question of the entry that it cites."""
+    """What came back: the text, the question of the entry that it cites, and whether knowledge was searched at all."""
 
     asked: Asked
     text: str
     cited: str
+    skipped: bool
 
     @property
     def is_copy(self) -> bool:
@@ -86,7 +87,8 @@ async def ask_all(found: target.Target, questions: list[Asked]) -> list[Outcome]
             message: Any = response.output[0]  # one of thirty kinds for the SDK; ours is a message
             part = message.content[0]
             titles = [str(getattr(annotation, "title", "")) for annotation in part.annotations]
-            return Outcome(asked, response.output_text, titles[0] if titles else "")
+            skipped = getattr(response, "retrieval_skipped", None) is not None
+            return Outcome(asked, response.output_text, titles[0] if titles else "", skipped)
 
         return list(await asyncio.gather(*(ask(asked) for asked in questions)))
 
@@ -104,6 +106,7 @@ def figures(outcomes: list[Outcome]) -> dict[str, float]:
         "right_citations": _share(outcome.is_cited for outcome in citing),
         "questions_beside_the_faq": len(unknown),
         "right_refusals": _share(outcome.is_refused for outcome in unknown),
+        "retrieval_skipped": sum(outcome.skipped for outcome in outcomes),
     }
 
 

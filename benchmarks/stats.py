@@ -1,4 +1,4 @@
-"""Percentiles, and ratios with their intervals. Pure.
+"""Percentiles, and ratios and differences with their intervals. Pure.
 
 Two systems are measured in pairs of legs, close in time, so that what disturbs the machine disturbs both. A ratio is
 taken per pair; the interval comes from drawing the pairs anew (bootstrap), never the single answers: answers of one leg
@@ -21,8 +21,8 @@ _SEED = 7
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Ours over theirs. ``low`` to ``high`` is the 95 % interval; ``least`` and ``most`` the extreme pairs."""
+class Spread:
+    """A figure over all legs. ``low`` to ``high`` is the 95 % interval; ``least`` and ``most`` are the extremes."""
 
     value: float
     low: float
@@ -46,14 +46,23 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def paired(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:
+def spread(values: Sequence[float]) -> Spread:
+    """The median of what each leg has one of."""
+    low, high = _interval(len(values), lambda drawn: median([values[number] for number in drawn]))
+    return Spread(median(values), low, high, min(values), max(values))
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """The median of the pairs' ratios. For figures that a leg has one of: tokens a second, a median, CPU seconds."""
-    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
-    low, high = _interval(len(ratios), lambda drawn: median([ratios[number] for number in drawn]))
-    return Ratio(median(ratios), low, high, min(ratios), max(ratios))
+    return spread([mine / other for mine, other in zip(ours, theirs, strict=True)])
 
 
-def pooled(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], share: float) -> Ratio:
+def added(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
+    """The median of the pairs' differences: how much more is ours."""
+    return spread([mine - other for mine, other in zip(ours, theirs, strict=True)])
+
+
+def pooled(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], share: float) -> Spread:
     """The ratio of one percentile over the answers of all legs. For tails, of which one leg has too few answers."""
     ratios = [percentile(mine, share) / percentile(other, share) for mine, other in zip(ours, theirs, strict=True)]
 
@@ -62,7 +71,7 @@ def pooled(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], s
         return percentile(mine, share) / percentile(other, share)
 
     low, high = _interval(len(ratios), of)
-    return Ratio(of(range(len(ratios))), low, high, min(ratios), max(ratios))
+    return Spread(of(range(len(ratios))), low, high, min(ratios), max(ratios))
 
 
 def flat(groups: Sequence[Sequence[float]]) -> list[float]:

@@ -7,6 +7,7 @@ later (``answers``). The same client asks every server, so what it costs is the 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from dataclasses import dataclass, field
 from typing import cast
@@ -14,6 +15,8 @@ from typing import cast
 import httptools
 
 LOOPBACK = "127.0.0.1"
+_AWAY_SECONDS = 2.0
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -90,9 +93,28 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def connect(port: int) -> Connection:
+class SlowConnection(Connection):
+    """A reader that looks up for a moment every two seconds, with as small a buffer as the kernel gives."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        self._look_away()
+
+    def _look_away(self) -> None:
+        if self.is_open and self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(_AWAY_SECONDS, self._look_up)
+
+    def _look_up(self) -> None:
+        if self.is_open and self._transport is not None:
+            self._transport.resume_reading()
+            asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_away)
+
+
+async def connect(port: int, kind: type[Connection] = Connection) -> Connection:
     """A connection to a loopback port."""
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, LOOPBACK, port)
+    _, connection = await asyncio.get_running_loop().create_connection(kind, LOOPBACK, port)
     return connection
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.answers import Answer
 from benchmarks.load import Leg
-from benchmarks.rounds import Pair, interleave, of_legs
+from benchmarks.rounds import Pair, against, interleave, of_legs, take_turns
 from benchmarks.servers import Server
 
 OURS = Server("ours", 1, "m", "", ())
@@ -29,6 +29,18 @@ async def test_every_round_goes_there_and_back_with_fresh_questions_for_each_pai
     there_and_back = ["ours", "theirs", "theirs", "ours"]
     assert went == list(zip(there_and_back * 2, [0, 0, 1, 1, 2, 2, 3, 3], strict=True))
     assert all((pair.ours.server, pair.theirs.server) == ("ours", "theirs") for pair in pairs)
+
+
+async def test_three_servers_go_there_and_back_too() -> None:
+    third, went = Server("third", 3, "m", "", ()), list[str]()
+
+    async def run(server: Server, _number: int) -> Leg:
+        went.append(server.name)
+        return leg(server.name)
+
+    legs = await take_turns("test", 1, (OURS, THEIRS, third), run, lambda leg: leg.server)
+    assert went == ["ours", "theirs", "third", "third", "theirs", "ours"]
+    assert [pair.theirs.server for pair in against(legs, "ours", "third")] == ["third", "third"]
 
 
 def test_equal_answers_are_no_problem() -> None:

@@ -50,3 +50,13 @@ def test_a_tail_is_looked_for_in_all_legs_together() -> None:
 def test_one_wild_leg_widens_the_interval_of_a_tail() -> None:
     ratio = stats.pooled([[1.0], [1.0], [1.0], [9.0]], [[1.0]] * 4, 1.0)
     assert (ratio.low, ratio.high) == (1.0, 9.0)
+
+
+def test_what_is_added_is_a_difference_within_pairs() -> None:
+    added = stats.added([11.0, 21.0, 41.0], [10.0, 20.0, 40.0])
+    assert added.value == added.low == added.high == pytest.approx(1.0)
+
+
+def test_a_spread_is_the_median_with_its_extremes() -> None:
+    spread = stats.spread([5.0, 1.0, 3.0])
+    assert (spread.value, spread.least, spread.most) == (3.0, 1.0, 5.0)
