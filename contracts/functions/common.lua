@@ -37,6 +37,13 @@ local ENDED = { done = true, incomplete = true, failed = true, cancelled = true,
 -- What a terminal letter means where nothing else is left to say it.
 local END_OF = { f = 'done', x = 'failed', c = 'cancelled' }
 
+-- A finished reply says it more exactly, in its third field.
+local function end_of(letter, payload)
+    if letter ~= 'f' then return END_OF[letter] end
+    local readable, reply = pcall(cmsgpack.unpack, payload)
+    return readable and reply[3] or END_OF[letter]
+end
+
 local function now_ms()
     local time = redis.call('TIME')
     return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -46,16 +53,17 @@ end
 local function tail_of(p, id)
     local last = redis.call('XREVRANGE', replies_key(p, id), '+', '-', 'COUNT', 1)[1]
     if not last then return 0, nil end
-    return tonumber(string.match(last[1], '^(%d+)')), END_OF[string.sub(last[2][1], -1)]
+    return tonumber(string.match(last[1], '^(%d+)')), end_of(string.sub(last[2][1], -1), last[2][2])
 end
 
--- The named fields of a hash as a table; absent fields are absent.
+-- The named fields of a hash as a table; absent fields are absent, and so are empty ones: to empty fields and to set
+-- others is one write, which cannot be torn.
 local function read(key, ...)
     local names = { ... }
     local values = redis.call('HMGET', key, unpack(names))
     local found = {}
     for i, name in ipairs(names) do
-        if values[i] then found[name] = values[i] end
+        if values[i] and values[i] ~= '' then found[name] = values[i] end
     end
     return found
 end
@@ -121,20 +129,20 @@ local function finish_turn(p, id, request, state, text)
     redis.call('EXPIRE', turns, TURNS_SECONDS)
 end
 
--- All that follows the terminal reply, which is in the log already. The state comes last but for the clean-up: whoever
--- finds an ended log under an unended state calls this again. A queued request's entry stays for take to remove,
--- because deleting an undelivered entry makes the stream's lag unknown.
+-- All that follows the terminal reply, which is in the log already. The state comes last, but for the deadline by which
+-- a sweep finds the request: whoever finds an ended log under an unended state calls this again. A queued request's
+-- entry stays for take to remove, because deleting an undelivered entry makes the stream's lag unknown.
 local function settle_end(p, id, request, state, usage, text)
     if request.state ~= 'waiting' then finish_turn(p, id, request, state, text) end
     redis.call('XADD', usage_key(p), '*', 'id', id, 'tenant', request.tenant, 'model', request.model,
         'state', state, 'usage', usage)
-    redis.call('HSET', request_key(p, id), 'state', state)
     if request.state == 'running' then leave_queue(p, request) end
     redis.call('ZREM', leases_key(p, request.model), id)
     redis.call('ZREM', suspects_key(p, request.model), id)
-    redis.call('ZREM', deadlines_key(p), id)
     redis.call('EXPIRE', replies_key(p, id), request.retain)
     redis.call('EXPIRE', request_key(p, id), 2 * request.retain)
+    redis.call('HSET', request_key(p, id), 'state', state)
+    redis.call('ZREM', deadlines_key(p), id)
 end
 
 -- End a request that no worker is generating: log the terminal reply under no generation, tell followers, settle. If the
@@ -150,8 +158,7 @@ end
 -- The worker that ran `id` is gone, or has lost its engine: it is fenced, and the next take may have the request.
 local function disown(p, id, request)
     request.released = '1'
-    redis.call('HSET', request_key(p, id), 'released', '1')
-    redis.call('HDEL', request_key(p, id), 'generation')
+    redis.call('HSET', request_key(p, id), 'released', '1', 'generation', '')
     redis.call('ZADD', leases_key(p, request.model), 0, id)
     ring(p, request.model)
 end

@@ -10,8 +10,9 @@ local function store(p, state, args)
         fields[#fields + 1] = 'session'
         fields[#fields + 1] = session
     end
-    redis.call('HSET', request_key(p, id), unpack(fields))
+    -- First what a sweep finds it by: torn between the two, nothing is left but a deadline of nobody.
     redis.call('ZADD', deadlines_key(p), deadline, id)
+    redis.call('HSET', request_key(p, id), unpack(fields))
 end
 
 -- nil when `key` is free or ours; else the answer to give. A key whose request is gone, or came to nothing (cancelled
@@ -89,11 +90,11 @@ local function submit(keys, args)
         return answer
     end
     local before = redis.call('HMGET', request_key(p, id), 'state', 'entry')
-    if before[1] and ENDED[before[1]] then return { 'ENDED', before[1] } end
-    if before[2] then
+    if before[2] then  -- done by an earlier copy of this call, however it has gone since
         asked_again(p, id)
         return { 'OK' }
     end
+    if before[1] and ENDED[before[1]] then return { 'ENDED', before[1] } end
     local queue = requests_key(p, model, class)
     if redis.call('XLEN', queue) >= bound then return { 'FULL' } end
     if grant_until > 0 and now_ms() > grant_until then return { 'LATE' } end

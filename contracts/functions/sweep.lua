@@ -10,7 +10,7 @@ local function end_late(p, id, now, payload)
     if not request.state or ENDED[request.state] then
         redis.call('ZREM', deadlines_key(p), id)
     elseif request.state == 'running' and tonumber(redis.call('ZSCORE', leases_key(p, request.model), id) or 0) > now then
-        redis.call('HSET', request_key(p, id), 'cancel', 'deadline')
+        if not request.cancel then redis.call('HSET', request_key(p, id), 'cancel', 'deadline') end
     else
         end_idle(p, id, request, 'expired', 'f', payload)
     end

@@ -25,8 +25,8 @@ local function grant_of(p, id, generation, seq, now)
 end
 
 local function own(p, id, request, worker, generation, seq, lease_end)
-    redis.call('HSET', request_key(p, id), 'state', 'running', 'generation', generation, 'owner', worker, 'taken', seq)
-    if request.released then redis.call('HDEL', request_key(p, id), 'released') end
+    redis.call('HSET', request_key(p, id), 'state', 'running', 'generation', generation, 'owner', worker, 'taken', seq,
+        'released', '')
     redis.call('ZADD', leases_key(p, request.model), lease_end, id)
     if tonumber(request.deaths or 0) > 0 then redis.call('ZREM', suspects_key(p, request.model), id) end
 end
@@ -37,7 +37,8 @@ local function repeated(p, worker, call_id, now)
     if last.call ~= call_id then return nil end
     local grants = {}
     for id, generation in string.gmatch(last.grants, '(%S+)=(%S+)') do
-        if redis.call('HGET', request_key(p, id), 'generation') == generation then
+        local owned = read(request_key(p, id), 'state', 'generation')
+        if owned.state == 'running' and owned.generation == generation then
             grants[#grants + 1] = grant_of(p, id, generation, (tail_of(p, id)), now)
         end
     end
@@ -141,13 +142,17 @@ local function hand_out(p, model, classes, now, ends, free, grant)
             for _, entry in ipairs(entries) do
                 local id = entry[2][2]
                 local request = read_request(p, id)
-                if over(p, id, request, now, ends) then
+                local mine = request.entry == entry[1]
+                if request.state == 'running' then
+                    -- Met again after its group was lost. It is its worker's to end, and its end removes its entry.
+                    if not mine then leave_queue(p, { model = model, class = class, entry = entry[1] }) end
+                elseif over(p, id, request, now, ends) then
                     leave_queue(p, { model = model, class = class, entry = entry[1] })
                 elseif request.state == 'queued' then
                     -- Another entry than it knows of: a submit or a sweep was torn. The other is met in its turn.
-                    if request.entry ~= entry[1] then redis.call('HSET', request_key(p, id), 'entry', entry[1]) end
+                    if not mine then redis.call('HSET', request_key(p, id), 'entry', entry[1]) end
                     grant(id, request)
-                elseif request.entry ~= entry[1] then
+                elseif not mine then
                     leave_queue(p, { model = model, class = class, entry = entry[1] })
                 end
             end
@@ -160,7 +165,7 @@ end
 
 -- KEYS: prefix. ARGV: model, worker, call id, lease in ms, how many the worker runs, the deaths that make a suspect, the
 -- deaths and losses that are one too many, classes in order ("interactive standard batch"), payloads of the ends
--- cancelled, expired, dead; then one fresh generation per free slot. Answers '1' if the worker shall become idle for a
+-- cancelled, expired, dead; then the beginning of a fresh generation per free slot. Answers '1' if the worker shall become idle for a
 -- suspect, else '0'; and the grants. Expired leases come first: their callers have waited longest.
 local function take(keys, args)
     local p, model, worker, call_id, lease, running = keys[1], args[1], args[2], args[3], tonumber(args[4]), tonumber(args[5])
@@ -173,7 +178,9 @@ local function take(keys, args)
     local grants, slots = {}, #args - 12
     local function free() return slots - #grants end
     local function grant(id, request)
-        local generation = args[12 + #grants + 1]
+        -- Not the caller's words alone: a copy of this call that arrives late, when its grants are no longer remembered,
+        -- must not bring back a generation that was fenced since.
+        local generation = args[12 + #grants + 1] .. string.format('%x', now)
         local seq = tail_of(p, id)
         own(p, id, request, worker, generation, seq, now + lease)
         grants[#grants + 1] = grant_of(p, id, generation, seq, now)

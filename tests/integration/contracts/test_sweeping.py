@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts import keys
 from contracts.functions import Submission
-from contracts.messages import Delta, Failed, Finished, Started, decode_reply
+from contracts.messages import Delta, Failed, Finished, Started, decode_reply, encode_reply
 from tests.integration.contracts.conftest import MOMENT, SHARD, USAGE, Desk
 
 
@@ -76,6 +76,23 @@ async def test_an_end_that_was_torn_is_completed_without_any_worker(desk: Desk) 
     await desk.protocol.sweep(SHARD)
     assert await desk.state(grant) == "done"
     assert await desk.redis.zcard(keys.leases(SHARD, "m")) == 0
+
+
+async def test_a_torn_end_keeps_the_state_that_its_reply_names(desk: Desk) -> None:
+    grant = await desk.running()
+    end = Finished(usage=USAGE, status="incomplete")
+    await desk.redis.xadd(keys.replies(grant.id), {f"{grant.generation}:f": encode_reply(end)}, id="2-0")
+    await desk.protocol.sweep(SHARD)
+    assert await desk.state(grant) == "incomplete"
+
+
+async def test_a_cancelled_request_past_its_deadline_is_still_cancelled(desk: Desk) -> None:
+    await desk.submit(desk.request(deadline_seconds=0.1))
+    (grant,) = await desk.take()
+    await desk.protocol.cancel(grant.id)
+    await asyncio.sleep(0.2)
+    await desk.protocol.sweep(SHARD)
+    assert await desk.redis.hget(keys.request(grant.id), "cancel") == b"cancel"
 
 
 async def test_a_log_that_ended_well_is_not_called_expired(desk: Desk) -> None:

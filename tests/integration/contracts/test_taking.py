@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from contracts import keys
+from contracts.functions import Library, Protocol
+from contracts.ids import WorkerId
 from contracts.messages import Delta, Started
 from tests.integration.contracts.conftest import MOMENT, SHARD, Desk
 
@@ -128,3 +131,30 @@ async def test_work_goes_on_after_a_flush_of_everything(desk: Desk) -> None:
     await desk.redis.execute_command("FUNCTION", "FLUSH")
     await desk.submit(desk.request())
     assert len(await desk.take()) == 1
+
+
+class Remembering(Library):
+    """Keeps its last call, as the network may."""
+
+    last: tuple[str, tuple[str, ...], tuple[Any, ...]]
+
+    async def call(self, name: str, *redis_keys: str, args: tuple[Any, ...] = ()) -> Any:
+        self.last = (name, redis_keys, args)
+        return await super().call(name, *redis_keys, args=args)
+
+
+async def test_a_copy_of_a_take_that_arrives_late_does_not_bring_back_a_fenced_generation(desk: Desk) -> None:
+    library = Remembering(desk.redis)
+    await desk.submit(desk.request())
+    await desk.submit(desk.request())
+    (first,) = await Protocol(library).take(
+        SHARD, "m", WorkerId("w"), "1", slots=1, lease=MOMENT, classes=("interactive",)
+    )
+    name, redis_keys, args = library.last
+    await desk.take(call="2")  # the same worker's next call: the first is remembered no longer
+    await asyncio.sleep(2 * MOMENT.total_seconds())
+    (second,) = await desk.take(worker="another", lease=MOMENT)
+    await asyncio.sleep(2 * MOMENT.total_seconds())
+    _, (third,) = await library.call(name, *redis_keys, args=args)
+    assert first.id == second.id == third[0].decode()
+    assert len({first.generation, second.generation, third[1].decode()}) == 3
