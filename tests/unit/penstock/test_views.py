@@ -93,8 +93,8 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_benchmark_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    (tmp_path / "engine.py").touch()
-    (tmp_path / "__init__.py").touch()
+    (tmp_path / "engine.py").write_text("def main() -> int:\n    return 0\n", encoding="utf-8")
+    (tmp_path / "stats.py").write_text("def main_figure() -> int:\n    return 0\n", encoding="utf-8")
     with pytest.raises(CommandError, match=r"no benchmark 'speed'\. There are: engine\."):
         bench.run("speed", [], tmp_path)
 
@@ -102,7 +102,9 @@ def test_a_benchmark_that_is_not_there_is_told_with_those_that_are(tmp_path: Pat
 def test_a_benchmark_gets_its_own_arguments_and_gives_its_own_status(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
-    (folder / "engine.py").write_text("import sys\nsys.exit(len(sys.argv[1:]))\n", encoding="utf-8")
+    (folder / "engine.py").write_text(
+        "import sys\n\n\ndef main() -> int:\n    return len(sys.argv[1:])\n\n\nsys.exit(main())\n", encoding="utf-8"
+    )
     assert bench.run("engine", ["--rounds", "5"], folder) == 2
 
 
