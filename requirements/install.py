@@ -63,7 +63,8 @@ def install(gpu: bool) -> None:
         CannotInstall: this Python will not do, or pip failed.
     """
     begun = time.monotonic()
-    stages = [("torch", [TORCH]), *_vllm(gpu), ("Penstock and its tools", ["--editable", f"{ROOT}[embedder,bench,dev]"])]
+    tools = ["--editable", f"{ROOT}[embedder,bench,dev]"]
+    stages = [("torch", [TORCH]), *_vllm(gpu), ("Penstock and its tools", tools)]
     print(f"Installing into {VENV.name} (the first time takes minutes; the details are in {LOG.relative_to(ROOT)})")
     _create_environment()
     LOG.unlink(missing_ok=True)

@@ -77,14 +77,19 @@ local function publish(mail)
     end
 end
 
--- What a commit may hold. Each entry: how many arguments it has, and what it does with them. `known` collects the ids
--- on which a final verdict stood already, so that the limiter takes its own decision back.
+-- Note that a final verdict stood on `id` already, so that the limiter takes its own decision back; unless it is that very
+-- decision, written by an earlier copy of this commit whose answer was lost.
+local function was_known(out, id, stood, verdict)
+    if stood ~= verdict then out.known[#out.known + 1] = id end
+end
+
+-- What a commit may hold. Each entry: how many arguments it has, and what it does with them.
 local entries = {}
 
 entries.answer = { 5, function(p, out, id, access, decision, verdict, seconds)
     local stood = final_verdict(p, id)
     if stood then
-        out.known[#out.known + 1] = id
+        was_known(out, id, stood, verdict)
         verdict = stood
     else
         store_verdict(p, id, decision, verdict, seconds)
@@ -95,7 +100,7 @@ end }
 entries.grant = { 8, function(p, out, id, access, verdict, seconds, tokens, grant_end, tenant, model)
     local stood = final_verdict(p, id)
     if stood then
-        out.known[#out.known + 1] = id
+        was_known(out, id, stood, verdict)
         tell(out.mail, access, stood)
         return
     end

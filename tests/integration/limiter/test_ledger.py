@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from contracts import connection, keys
 from contracts.functions import Deposed, GateBook, Library
 from contracts.functions.gate import Granted
-from contracts.ids import Shard
+from contracts.ids import RequestId, Shard
 from contracts.messages import ModelStatus, Verdict
 from tests.integration.limiter.gatehouse import (
     ACCESS,
@@ -120,7 +120,17 @@ async def test_a_repeated_commit_grants_once(redis: Redis) -> None:
     assert tenure is not None
     grant = Granted(ACCESS, Verdict(id=asked.id, decision="granted"), TENANT, MODEL, 100, 0)
     assert await book.commit(tenure, LOCK, [grant]) == frozenset()
-    assert await book.commit(tenure, LOCK, [grant]) == {asked.id}
+    assert await book.commit(tenure, LOCK, [grant]) == frozenset(), "its own copy is nothing to take back"
+    assert (await ledger(redis))["granted"] == 100
+
+
+async def test_a_second_decision_on_one_request_is_to_be_taken_back(redis: Redis) -> None:
+    book, asked = GateBook(Library(redis)), query()
+    tenure, _ = await book.takeover("limiter-1", LOCK)
+    assert tenure is not None
+    for grant_until, known in ((1.0, frozenset[RequestId]()), (2.0, {asked.id})):
+        verdict = Verdict(id=asked.id, decision="granted", grant_until=grant_until)
+        assert await book.commit(tenure, LOCK, [Granted(ACCESS, verdict, TENANT, MODEL, 100, 0)]) == known
     assert (await ledger(redis))["granted"] == 100
 
 
