@@ -10,6 +10,8 @@ from contracts.ids import RequestId, TenantId
 from contracts.messages import (
     ChatMessage,
     Delta,
+    Failed,
+    Failure,
     Finished,
     Generate,
     InferenceRequest,
@@ -24,6 +26,7 @@ from inference_worker.engines.scripted import token_text
 from tests.chaos.clients import Question
 from tests.chaos.evidence import Entry, Evidence, Found
 from tests.chaos.oracle import Verdict, expected, judge, text_of
+from tests.chaos.transcript import NEVER_RAN
 
 REQUEST_ID = RequestId(f"s0_{7:032x}")
 PROMPT = "chaos 7 tokens=6"
@@ -133,6 +136,16 @@ def test_usage_that_counts_tokens_twice_is_found() -> None:
 def test_a_client_that_has_another_text_than_the_log_is_found() -> None:
     forked = question(texts={REQUEST_ID: text_of(whole(*deltas()).log) + "wheel "})
     assert "the client has" in " ".join(verdict_on(whole(*deltas()), forked).problems)
+
+
+def test_an_answer_that_a_power_loss_undid_after_it_was_given_must_still_be_the_right_one() -> None:
+    failure = Failure(code=NEVER_RAN, message="It never ran.")
+    undone = replace(whole(), state="failed", log=(Entry(1, "-", "x", Failed(failure=failure)),))
+    given = text_of(whole(*deltas()).log)
+    assert verdict_on(undone, question(texts={REQUEST_ID: given}), lossy=True).problems == []
+    for text, lossy in ((given, False), (given + "wheel ", True)):
+        found = verdict_on(undone, question(texts={REQUEST_ID: text}), lossy=lossy).problems
+        assert "the client has" in " ".join(found)
 
 
 def test_an_accepted_request_that_is_gone_is_found() -> None:
