@@ -33,13 +33,18 @@ class ModelLoad:
 
 async def loads(redis: Redis, fleet: Fleet, shards: int) -> list[ModelLoad]:
     """Every model that the fleet or the gate has named, in alphabetical order."""
-    published: Any = await redis.hgetall(keys.gate_status())
-    at_gate = {name.decode(): ModelStatus.decode(wire) for name, wire in published.items()}
+    at_gate = await gate_status(redis)
     models = sorted({*at_gate, *(facts.name for facts in fleet.models())})
     return [
         _load(model, await _queues(redis, model, shards), at_gate.get(model, ModelStatus()), fleet.heartbeats)
         for model in models
     ]
+
+
+async def gate_status(redis: Redis) -> dict[str, ModelStatus]:
+    """What the limiter has published about each model; empty when there is none."""
+    published: Any = await redis.hgetall(keys.gate_status())
+    return {name.decode(): ModelStatus.decode(wire) for name, wire in published.items()}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from access.context import Context, InContext
+from access.load import gate_status
 from contracts.connection import REDIS_UNAVAILABLE
+from contracts.messages import ModelStatus
 
 router = APIRouter(tags=["health"])
 
@@ -41,14 +43,18 @@ async def version(request: Request) -> Response:
 async def what_is_missing(context: Context) -> list[str]:
     """What stands between a question and its answer; empty when nothing does."""
     try:
-        await context.redis.ping()
+        at_gate = await gate_status(context.redis)
     except REDIS_UNAVAILABLE:
         return ["redis"]
     missing = [] if context.admission.heard else ["limiter"]
     presets = context.settings.presets.values()
     needed = {preset.model for preset in presets}
+    # The limiter looks at the fleet for itself, and a moment later: until it has, it refuses.
+    unheard = {model for model in needed if at_gate.get(model, ModelStatus()).slots == 0}
     if any(preset.collections for preset in presets):
         needed.add(context.settings.embedding_model)
         missing += [] if context.knowledge_ready.is_set() else ["knowledge"]
-    missing += [f"worker for {model}" for model in sorted(needed) if context.fleet.state(model) != "ready"]
+    missing += [
+        f"worker for {model}" for model in sorted(needed) if model in unheard or context.fleet.state(model) != "ready"
+    ]
     return missing
