@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 
 from openai import AsyncOpenAI, OpenAI
 
-from tests.servers import free_port, wait_until
+from penstock import embedded_redis
+from tests.servers import free_port, redis_server, wait_until
 
 API_KEY = "sk-story0000_the-key-that-every-test-uses-0001"
 ROOT = Path(__file__).parent.parent
@@ -170,6 +171,32 @@ def stack(redis_url: str, folder: Path, **environment: str) -> Generator[Stack]:
             if child.process.poll() is None and child.name.startswith("access"):
                 child.process.terminate()
         made.stop()
+
+
+@contextmanager
+def scripted_pair(folder: Path, presets: Mapping[str, Mapping[str, str]], *, abandon_after: str) -> Generator[Stack]:
+    """Two access processes, a limiter and a worker of the scripted engine on a Redis of their own, ready; no Milvus.
+
+    A question says how it is answered: ``tokens=40 pause=0.05`` takes two seconds. A lease is one second, and a client
+    has ``abandon_after`` seconds to come back.
+    """
+    with (
+        redis_server(embedded_redis.bundled_binary(), folder) as redis_url,
+        stack(
+            redis_url,
+            folder,
+            MILVUS_URI="http://127.0.0.1:9",
+            PENSTOCK_ACCESS__PRESETS=json.dumps(presets),
+            PENSTOCK_ACCESS__ABANDON_AFTER=abandon_after,
+            PENSTOCK_WORKER__LEASE_SECONDS="1",
+        ) as made,
+    ):
+        made.limiter()
+        made.worker()
+        made.access()
+        made.access()
+        made.ready()
+        yield made
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from penstock import embedded_redis
 from tests.integration.rag.lite import LiteServer
 from tests.servers import redis_server
-from tests.stack import ROOT, Stack, stack
+from tests.stack import ROOT, Stack, scripted_pair, stack
 
 FAQ = ROOT / "rag" / "sample" / "faq.jsonl"
 QUESTION = "How long does delivery take?"
@@ -50,26 +49,10 @@ def penstock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The same system around the scripted engine, for stories in which time and faults matter and the words do not.
 
-    A question says how it is answered: ``tokens=40 pause=0.05`` takes two seconds. There is no Milvus behind it.
+    A client has one second to come back.
     """
-    folder = tmp_path_factory.mktemp("scripted")
     presets = {"plain": {"model": "scripted"}}
-    with (
-        redis_server(embedded_redis.bundled_binary(), folder) as redis_url,
-        stack(
-            redis_url,
-            folder,
-            MILVUS_URI="http://127.0.0.1:9",
-            PENSTOCK_ACCESS__PRESETS=json.dumps(presets),
-            PENSTOCK_ACCESS__ABANDON_AFTER="1",
-            PENSTOCK_WORKER__LEASE_SECONDS="1",
-        ) as made,
-    ):
-        made.limiter()
-        made.worker()
-        made.access()
-        made.access()
-        made.ready()
+    with scripted_pair(tmp_path_factory.mktemp("scripted"), presets, abandon_after="1") as made:
         yield made
 
 

@@ -61,16 +61,15 @@ def uninterrupted(pair: Stack) -> str:
 def test_an_engine_that_dies_is_started_anew_and_its_answer_goes_on(pair: Stack, uninterrupted: str) -> None:
     text, bereaved = _asked_while(pair, _kill_engine)
     assert text == uninterrupted
-    assert any(line.get("continued_from", 0) >= KILLED_AFTER for worker in _workers(pair) for line in worker.lines)
+    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 5)
     wait_until(lambda: "engine.restarted" in bereaved.log, "its new engine", 300)
 
 
 def test_an_answer_goes_on_over_the_death_of_a_worker_with_its_engine(pair: Stack, uninterrupted: str) -> None:
     text, victim = _asked_while(pair, Child.kill)
     pair.children.remove(victim)
-    (survivor,) = _workers(pair)
     assert text == uninterrupted
-    assert any(line.get("continued_from", 0) >= KILLED_AFTER for line in survivor.lines)
+    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 5)
 
 
 def _asked_while(pair: Stack, kill: Callable[[Child], None]) -> tuple[str, Child]:
@@ -105,6 +104,11 @@ def _owner(stack: Stack, item_id: str) -> Child:
     with redis.Redis.from_url(stack.redis_url) as store:
         owner = store.hget(keys.request(RequestId(item_id.removeprefix("msg_"))), "owner").decode()
     return next(worker for worker in _workers(stack) if owner in worker.log)
+
+
+def _continued(workers: list[Child]) -> bool:
+    """Whether one of them says that it went on from where another was; it says so just after the client has the end."""
+    return any(line.get("continued_from", 0) >= KILLED_AFTER for worker in workers for line in worker.lines)
 
 
 def _workers(stack: Stack) -> list[Child]:

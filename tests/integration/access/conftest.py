@@ -17,7 +17,7 @@ from openai import OpenAI
 from penstock import embedded_redis
 from tests.integration.rag.lite import LiteServer
 from tests.servers import redis_server, wait_until
-from tests.stack import API_KEY, Stack, stack
+from tests.stack import API_KEY, Stack, scripted_pair, stack
 
 EMBEDDER = "all-minilm-l6-v2"
 PRESETS = {"plain": {"model": "scripted", "instructions": "Be kind."}}
@@ -67,23 +67,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Two access processes and the scripted engine, without knowledge. A client has two seconds to come back."""
-    folder = tmp_path_factory.mktemp("pair")
-    with (
-        redis_server(embedded_redis.bundled_binary(), folder) as redis_url,
-        stack(
-            redis_url,
-            folder,
-            MILVUS_URI="http://127.0.0.1:9",
-            PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS),
-            PENSTOCK_ACCESS__ABANDON_AFTER="2",
-            PENSTOCK_WORKER__LEASE_SECONDS="1",
-        ) as made,
-    ):
-        made.limiter()
-        made.worker()
-        made.access()
-        made.access()
-        made.ready()
+    with scripted_pair(tmp_path_factory.mktemp("pair"), PRESETS, abandon_after="2") as made:
         yield made
 
 

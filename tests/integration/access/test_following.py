@@ -275,6 +275,7 @@ async def test_a_follower_that_redis_forgot_is_registered_again(house: House) ->
     await house.mailbox.look_once()
     await house.say(grant, 3, *words("b"))
     await heard.until("ab")
+    assert await house.redis.hget(keys.request(grant.id), "followers") == ACCESS.encode()
 
 
 async def test_a_mailbox_made_again_is_heard_though_its_ids_begin_lower(house: House) -> None:
@@ -290,6 +291,7 @@ async def test_a_mailbox_made_again_is_heard_though_its_ids_begin_lower(house: H
     await house.mailbox.open(SHARD)
     await house.say(grant, 3, *words("b"))
     await heard.until("ab")
+    assert heard.numbers == [1, 2, 3]
 
 
 async def test_looking_asks_for_each_tail_once_and_for_nothing_more(house: House) -> None:
