@@ -1,12 +1,14 @@
 """Beginning a request while its client may have to wait for admission.
 
 A granted request starts before any header is sent, so a refusal is an HTTP status. One that the limiter queues starts
-its stream at once and hears its position; a refusal then comes as the stream's end.
+its stream at once and hears its position; a refusal then comes as the stream's end. One that runs in the background has
+nobody who could ask again, so an outage is waited out for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,8 +20,12 @@ from access.follower import Follower
 from access.leaving import client_left, grace
 from access.ratelimits import headers_of
 from access.submission import AlreadyAnswered
-from contracts.errors import PenstockError
+from contracts.connection import REDIS_UNAVAILABLE
+from contracts.errors import DependencyDown, PenstockError
 from contracts.messages import InferenceRequest, Verdict
+
+OUTAGE_PAUSE_SECONDS = 0.5
+_STOPPED = "The service could not queue this. Try again."
 
 
 @dataclass
@@ -84,6 +90,42 @@ async def begin(context: Context, asked: Asked, *, stream: bool) -> Begun:
     if work.done():
         work.result()
     return begun
+
+
+async def begin_unattended(context: Context, asked: Asked) -> None:
+    """The same for a request that is stored as waiting and whose client has gone with its id; it ends if this fails.
+
+    Where Redis or the limiter does not answer, or a grant ran out meanwhile, it is tried again, until its deadline.
+    """
+    give_up = time.monotonic() + asked.deadline.total_seconds()
+    try:
+        while (error := await _attempt(context, asked)) is not None:
+            if time.monotonic() > give_up or not _passes(error):
+                await context.submissions.refuse(asked, _told(error))
+                return
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  (jitter)
+    except asyncio.CancelledError:
+        await context.submissions.refuse(asked, DependencyDown(_STOPPED))
+        raise
+
+
+async def _attempt(context: Context, asked: Asked) -> Exception | None:
+    """Bring it into the queue once; what stood in the way."""
+    try:
+        await context.answering.begin(asked, followed=False)
+    except (PenstockError, *REDIS_UNAVAILABLE) as error:
+        return error
+    return None
+
+
+def _passes(error: Exception) -> bool:
+    """Whether what stood in the way is likely to go away by itself."""
+    late = isinstance(error, PenstockError) and error.code == "grant_expired"
+    return late or isinstance(error, (DependencyDown, *REDIS_UNAVAILABLE))
+
+
+def _told(error: Exception) -> PenstockError:
+    return error if isinstance(error, PenstockError) else DependencyDown(_STOPPED)
 
 
 async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepted:

@@ -36,9 +36,8 @@ from access.routes.direct import Direct, InHeaders
 from access.stored import Stored
 from access.submission import AlreadyAnswered
 from access.transcript import Transcript
-from access.waiting import Begun, begin
-from contracts.connection import REDIS_UNAVAILABLE
-from contracts.errors import CallerError, Conflict, DependencyDown, NotFound, PenstockError
+from access.waiting import Begun, begin, begin_unattended
+from contracts.errors import CallerError, Conflict, NotFound, PenstockError
 from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
 from contracts.messages import ChatMessage, GenerationParameters, InferenceRequest
 
@@ -203,20 +202,10 @@ async def _in_background(context: Context, asked: Asked, *, stream: bool) -> Res
             waiting = earlier.request
         else:
             await context.retries.remember(asked)
-            context.spawn(_begin_unattended(context, replace(asked, attempt=None)), f"background {asked.id}")
+            context.spawn(begin_unattended(context, replace(asked, attempt=None)), f"background {asked.id}")
     if stream:
         return _event_stream(context, _following(context, waiting, ResponseStream(waiting)), waiting)
     return JSONResponse(response_object(waiting, Transcript()))
-
-
-async def _begin_unattended(context: Context, asked: Asked) -> None:
-    try:
-        await context.answering.begin(asked, followed=False)
-    except PenstockError as error:
-        await context.submissions.refuse(asked, error)
-    except (*REDIS_UNAVAILABLE, asyncio.CancelledError):
-        await context.submissions.refuse(asked, DependencyDown("The service could not queue this. Try again."))
-        raise
 
 
 def _stream(context: Context, asked: Asked, begun: Begun) -> Response:

@@ -30,14 +30,15 @@ _SHORT_OF_BREATH = {429, 500, 502, 503, 504}
 class Question:
     """One question of one user, and all that became of it.
 
-    ``told`` are the ids it was given (accepted, hence stored), ``end`` the last status it heard, ``gone`` that it was
-    told its answer is lost. ``texts`` are complete answers by the id they were given under.
+    ``told`` are the ids it was given (accepted, hence stored), ``end`` the last status it heard, ``why`` the code of a
+    failure, ``gone`` that it was told its answer is lost. ``texts`` are complete answers by the id they came under.
     """
 
     number: int
     prompt: str
     kind: str = ""
     end: str = ""
+    why: str = ""
     gone: bool = False
     cancelled: bool = False
     told: set[str] = field(default_factory=set)
@@ -124,6 +125,7 @@ class Client:
         while (found := await self._until_ok("GET", self._path(request))) and not never_ran(found):
             if found["status"] in _ENDED:
                 self._question.learn(request, text_of(found), found["status"])
+                self._question.why = (found["error"] or {}).get("code", "")
                 return
             await asyncio.sleep(POLL_SECONDS)
 

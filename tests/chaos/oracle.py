@@ -138,7 +138,8 @@ def _judge_client(question: Question, evidence: Evidence, verdict: Verdict, *, l
     if not (question.end or question.gone):
         problems.append("never heard of an end")
     if question.end not in ("completed", "") and not question.cancelled:
-        problems.append(f"ended {question.end}, which nobody had asked for")
+        why = f" ({question.why})" if question.why else ""
+        problems.append(f"ended {question.end}{why}, which nobody had asked for")
     if problems:
         name = f"question {question.number} ({question.kind}, {', '.join(sorted(question.told))})"
         verdict.problems += [f"{name}: {problem}" for problem in problems]
