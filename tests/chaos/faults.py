@@ -121,7 +121,7 @@ class Injector:
         member.signal(signal.SIGTERM)
         way = self._random.choice(("patient", "patient", "twice", "killed"))
         await asyncio.sleep(0 if way == "patient" else self._random.uniform(0.05, 0.5))
-        if way != "patient":
+        if way != "patient" and not ended.is_set():  # else it has been born again, and that one was not meant
             member.signal(signal.SIGTERM if way == "twice" else signal.SIGKILL)
         try:
             async with asyncio.timeout(DRAIN_SECONDS):

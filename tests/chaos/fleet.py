@@ -58,8 +58,8 @@ class Member:
     code: int = 0
 
     def signal(self, number: signal.Signals) -> None:
-        """To this very process: a handle, unlike a pid, never comes to name another one."""
-        if not self.ended.is_set():
+        """To this very process: a handle, unlike a pid, never comes to name another. It has none while it is born."""
+        if self.handle >= 0 and not self.ended.is_set():
             try:
                 signal.pidfd_send_signal(self.handle, number)
             except ProcessLookupError:
@@ -150,6 +150,7 @@ class Fleet:
             ready.cancel()
             member.code = await self._nurseries[member.role].ask(reap=member.pid)
             os.close(member.handle)
+            member.handle = -1
             if not (member.killed or self._stopping):
                 self.deaths.append(Death(member.name, member.code, _at_start(member), _last_line(member)))
                 await asyncio.sleep(RESTART_PAUSE)
@@ -165,6 +166,8 @@ class Fleet:
         member.pid = await self._nurseries[member.role].ask(**order)
         member.handle = os.pidfd_open(member.pid)
         asyncio.get_running_loop().add_reader(member.handle, self._ended, member)
+        if self._stopping:
+            member.signal(signal.SIGTERM)
 
     def _ended(self, member: Member) -> None:
         asyncio.get_running_loop().remove_reader(member.handle)
