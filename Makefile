@@ -24,7 +24,7 @@ format: install ## write the code as `make check` wants to read it
 bench: install ## one benchmark: make bench ARGS="overhead --rounds 5"; docs/benchmarks.md tells of all
 	@$(BIN)/penstock bench $(ARGS)
 
-chaos: install ## break everything for one hour and a quarter; ARGS="--scale 0.02 --events 0" for three minutes
+chaos: install ## break everything for one hour; ARGS="--scale 0.02 --events 0" for three minutes
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 docs: install ## write the generated pages of docs/ anew
