@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Any, Literal
 
+from access import problems, sse
+from contracts.errors import CallerError, PenstockError
 from contracts.ids import TenantId
 from rag import FaqEntry, Knowledge, LoadError, load_faq
 from rag.catalog import Document
+from rag.changes import Changes
+from rag.knowledge import Progress
 from rag.markdown import sections
 
 Kind = Literal["faq", "text"]
@@ -63,15 +69,45 @@ def kind_of(filename: str, content: bytes) -> Kind:
     return "faq" if titles and 2 * questions > len(titles) else "text"
 
 
-async def load(knowledge: Knowledge, tenant: TenantId, store: str, file_id: str, parsed: Parsed) -> Document:
-    """Make ``parsed`` the content of document ``file_id``. A FAQ takes the place of an earlier one with its file name.
+async def load(
+    knowledge: Knowledge,
+    tenant: TenantId,
+    store: str,
+    file_id: str,
+    parsed: Parsed,
+    *,
+    progress: Progress | None = None,
+) -> Document:
+    """Make ``parsed`` the content of document ``file_id``. A FAQ takes the place of an earlier one of its file name."""
+    if isinstance(parsed.content, str):
+        return await knowledge.load_text(tenant, store, parsed.filename, parsed.content, id=file_id, progress=progress)
+    return await knowledge.load_faq(tenant, store, parsed.filename, parsed.content, id=file_id, progress=progress)
 
-    The new rows come first and the old ones go after, so a question in between finds an answer.
+
+async def plan(knowledge: Knowledge, tenant: TenantId, store: str, parsed: Parsed) -> Changes:
+    """What ``load`` would change; changes nothing.
+
+    Raises:
+        CallerError: it is a text, whose pieces have no keys to be told by.
     """
     if isinstance(parsed.content, str):
-        return await knowledge.load_text(tenant, store, parsed.filename, parsed.content, id=file_id)
-    document = await knowledge.load_faq(tenant, store, parsed.filename, parsed.content, id=file_id)
-    for other in await knowledge.documents(tenant, store):
-        if other.filename == document.filename and other.kind == "faq" and other.id != document.id:
-            await knowledge.delete_document(tenant, store, other.id)
-    return document
+        raise CallerError("Only an FAQ can be tried without being loaded.", code="unsupported_value", param="dry_run")
+    return await knowledge.plan_faq(tenant, store, parsed.filename, parsed.content)
+
+
+async def told(work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]]) -> AsyncGenerator[bytes]:
+    """Frames of server-sent events: how far ``work`` is whenever it says so, then what it returns, or its error.
+
+    Who stops listening stops the work; what it has written stays, and the next load goes on from there.
+    """
+    steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+    task = asyncio.create_task(work(lambda done, of: steps.put_nowait((done, of))), name="knowledge.load")
+    task.add_done_callback(lambda _: steps.put_nowait(None))
+    try:
+        while (step := await steps.get()) is not None:
+            yield sse.frame({"object": "vector_store.progress", "done": step[0], "of": step[1]})
+        yield sse.frame(await task)
+    except PenstockError as error:
+        yield sse.frame(problems.body(error))
+    finally:
+        task.cancel()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from penstock.errors import CommandError
+from penstock.faq_commands import faq_app
+from penstock.options import DEFAULT_DATA, AsJson, Data, Url
 
 app = typer.Typer(
     name="penstock",
@@ -18,19 +19,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-faq_app = typer.Typer(help="The entries that answers are drawn from.", no_args_is_help=True)
 config_app = typer.Typer(help="The settings of the services.", no_args_is_help=True)
 letters_app = typer.Typer(help="Requests that were given up.", no_args_is_help=True)
 app.add_typer(faq_app, name="faq")
 app.add_typer(config_app, name="config")
 app.add_typer(letters_app, name="deadletters")
 
-Data = Annotated[Path, typer.Option(help="Folder of 'penstock up': its data, secrets and logs.")]
-Url = Annotated[
-    str | None, typer.Option(help="An access process, such as http://127.0.0.1:8000. Default: the one that runs here.")
-]
 RequestToken = Annotated[str, typer.Argument(help="The request, such as s0_…; 'list' shows it.")]
-DEFAULT_DATA = Path(".penstock")
 
 
 @app.command()
@@ -77,21 +72,6 @@ def ask(
     typer.echo(answers.footnotes(answer))
 
 
-@faq_app.command("load")
-def faq_load(
-    file: Annotated[Path, typer.Argument(help="CSV, JSONL or Markdown.")],
-    store: Annotated[str, typer.Option(help="Name of the vector store; made if there is none.")] = "faq",
-    url: Url = None,
-    data: Data = DEFAULT_DATA,
-) -> None:
-    """Load a file of entries; the next question sees them."""
-    from penstock import answers, faq, target
-
-    at = target.find(url, data)
-    loaded = faq.load(answers.connect(at.url, at.key), file, store)
-    typer.echo(f"{file.name}: {loaded.passages} entries in the vector store '{loaded.store}' ({loaded.store_id}).")
-
-
 @app.command()
 def status(url: Url = None, data: Data = DEFAULT_DATA) -> None:
     """Show what waits, who works and how fast."""
@@ -105,7 +85,7 @@ def status(url: Url = None, data: Data = DEFAULT_DATA) -> None:
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: AsJson = False,
     port: Annotated[int, typer.Option(help="Port that access is to take.")] = 8000,
     model: Annotated[str | None, typer.Option(help="Folder or hub name of the model to serve.")] = None,
     data: Data = DEFAULT_DATA,
@@ -163,27 +143,6 @@ def deadletters_drop(request: RequestToken, url: Url = None, data: Data = DEFAUL
 
     deadletters.drop(target.find(url, data), request)
     typer.echo(f"{request} is forgotten.")
-
-
-@config_app.command("show")
-def config_show(
-    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
-) -> None:
-    """Show every setting; secrets are starred."""
-    from penstock import config
-
-    typer.echo(config.show(origin=origin))
-
-
-def main() -> None:
-    """The entry point: what a command cannot do is one sentence, not a traceback."""
-    try:
-        app()
-    except CommandError as error:
-        typer.echo(f"penstock: {error}", err=True)
-        sys.exit(error.status)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _write(text: str) -> None:

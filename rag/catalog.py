@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from pymilvus import CollectionSchema, DataType, MilvusClient
@@ -16,13 +16,15 @@ from pymilvus.milvus_client.index import IndexParams
 
 from contracts.errors import NotFound
 from contracts.ids import TenantId
+from rag.changes import Counts
 from rag.filters import bind
 from rag.milvus import Milvus, Row
 
-_NAME = "knowledge_catalog"
+_NAME = "knowledge_catalog_2"
+_MOST_VERSIONS = 50
 _NO_VECTOR = [0.0, 0.0]  # Milvus wants a vector in every collection
 
-Kind = Literal["collection", "document"]
+Kind = Literal["collection", "document", "version"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One loaded file. ``passages`` and ``size_bytes`` count what it contributed."""
+    """One loaded file. ``passages`` and ``size_bytes`` count what it contributes, ``changes`` is what its load did."""
 
     id: str
     collection: str
@@ -46,6 +48,16 @@ class Document:
     passages: int
     size_bytes: int
     created_at: float
+    changes: Counts = field(default_factory=Counts)
+
+    @property
+    def owner(self) -> str:
+        """Whose its passages are. A FAQ is known by its file name, so that the next version of the file finds what of
+        it is unchanged; a text by its own id."""
+        return document_id(self.collection, self.filename) if self.kind == "faq" else self.id
+
+
+_Record = TypeVar("_Record", Collection, Document)
 
 
 def new_collection_id() -> str:
@@ -74,15 +86,14 @@ class Catalog:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        found = await self._records(tenant, "collection", id=id)
+        found = await self._records(tenant, Collection, "collection", id=id)
         if not found:
             raise NotFound(f"no vector store {id!r}", code="vector_store_not_found", param="vector_store_id")
-        return Collection(**found[0])
+        return found[0]
 
     async def collections(self, tenant: TenantId) -> list[Collection]:
         """The tenant's collections, newest first."""
-        found = [Collection(**body) for body in await self._records(tenant, "collection")]
-        return sorted(found, key=lambda one: (-one.created_at, one.id))
+        return _newest_first(await self._records(tenant, Collection, "collection"))
 
     async def document(self, tenant: TenantId, collection: str, id: str) -> Document:
         """The document ``id`` of ``collection``.
@@ -90,49 +101,68 @@ class Catalog:
         Raises:
             NotFound: there is none in this collection, or it is another tenant's.
         """
-        found = await self._records(tenant, "document", id=id, parent=collection)
+        found = await self._records(tenant, Document, "document", id=id, parent=collection)
         if not found:
             raise NotFound(f"no file {id!r} in this vector store", code="file_not_found", param="file_id")
-        return Document(**found[0])
+        return found[0]
 
     async def documents(self, tenant: TenantId, collection: str) -> list[Document]:
         """The documents of ``collection``, newest first."""
-        found = [Document(**body) for body in await self._records(tenant, "document", parent=collection)]
-        return sorted(found, key=lambda one: (-one.created_at, one.id))
+        return _newest_first(await self._records(tenant, Document, "document", parent=collection))
+
+    async def versions(self, tenant: TenantId, collection: str) -> list[Document]:
+        """What was loaded into ``collection``, newest first: each file as it was right after its load."""
+        return _newest_first(await self._records(tenant, Document, "version", parent=collection))
 
     async def put_collection(self, tenant: TenantId, collection: Collection) -> None:
         """Write ``collection``, replacing the record of the same id."""
         await self._put(tenant, "collection", collection.id, "", asdict(collection))
 
     async def put_document(self, tenant: TenantId, document: Document) -> None:
-        """Write ``document``, replacing the record of the same id."""
+        """Write ``document``, replacing the record of the same id in its collection."""
         await self._put(tenant, "document", document.id, document.collection, asdict(document))
 
-    async def remove_document(self, tenant: TenantId, id: str) -> None:
+    async def put_version(self, tenant: TenantId, document: Document) -> None:
+        """Remember that ``document`` was loaded; the last fifty loads of a collection are kept."""
+        await self._put(tenant, "version", document.id, document.collection, asdict(document))
+        for old in (await self.versions(tenant, document.collection))[_MOST_VERSIONS:]:
+            await self._remove(tenant, "version", old.collection, old.id)
+
+    async def remove_document(self, tenant: TenantId, collection: str, id: str) -> None:
         """Forget the document; its passages are the store's to delete."""
-        await self._milvus.delete(_NAME, bind("tenant == {tenant} and id == {id}", tenant=tenant, id=id))
+        await self._remove(tenant, "document", collection, id)
 
     async def remove_collection(self, tenant: TenantId, id: str) -> None:
-        """Forget the collection and its documents; the passages are the store's to delete."""
+        """Forget the collection and what is known of its documents; the passages are the store's to delete."""
         for key in ("parent", "id"):
             await self._milvus.delete(_NAME, bind(f"tenant == {{tenant}} and {key} == {{id}}", tenant=tenant, id=id))
 
-    async def _records(self, tenant: TenantId, kind: Kind, **ids: str) -> list[Any]:
+    async def _records(self, tenant: TenantId, record: type[_Record], kind: Kind, **ids: str) -> list[_Record]:
         template = "tenant == {tenant} and kind == {kind}"
         for name in ids:
             template += f" and {name} == {{{name}}}"
-        where = bind(template, tenant=tenant, kind=kind, **ids)
-        rows = await self._milvus.query(_NAME, where, ("tenant", "body"))
-        return [msgspec.json.decode(row["body"]) for row in rows if row["tenant"] == tenant]
+        rows = await self._milvus.query(_NAME, bind(template, tenant=tenant, kind=kind, **ids), ("tenant", "body"))
+        return [msgspec.json.decode(row["body"], type=record) for row in rows if row["tenant"] == tenant]
 
     async def _put(self, tenant: TenantId, kind: Kind, id: str, parent: str, body: Row) -> None:
-        row: Row = {"id": id, "tenant": tenant, "kind": kind, "parent": parent, "vector": _NO_VECTOR}
-        await self._milvus.upsert(_NAME, [row | {"body": msgspec.json.encode(body).decode()}])
+        # One file may be in several collections, so its id alone is no key.
+        row: Row = {"key": f"{kind}.{parent}.{id}", "id": id, "tenant": tenant, "kind": kind, "parent": parent}
+        text = msgspec.json.encode(body).decode()
+        await self._milvus.upsert(_NAME, [row | {"body": text, "vector": _NO_VECTOR}])
+
+    async def _remove(self, tenant: TenantId, kind: Kind, parent: str, id: str) -> None:
+        template = "tenant == {tenant} and kind == {kind} and parent == {parent} and id == {id}"
+        await self._milvus.delete(_NAME, bind(template, tenant=tenant, kind=kind, parent=parent, id=id))
+
+
+def _newest_first(records: list[_Record]) -> list[_Record]:
+    return sorted(records, key=lambda one: (-one.created_at, one.id))
 
 
 def _schema() -> CollectionSchema:
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
+    schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=160)
+    schema.add_field("id", DataType.VARCHAR, max_length=64)
     schema.add_field("tenant", DataType.VARCHAR, max_length=64, is_partition_key=True)
     schema.add_field("kind", DataType.VARCHAR, max_length=16)
     schema.add_field("parent", DataType.VARCHAR, max_length=64)

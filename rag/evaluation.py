@@ -49,17 +49,30 @@ class Score:
     """One ranker on one set of questions; every figure is a share, 0 to 1.
 
     ``auc`` is the chance that an answerable question is surer than one without an answer. ``answered`` counts the
-    answerable questions let through at the threshold, ``refused`` the others kept out, ``precision`` the questions let
-    through whose first passage is the right one; they are known for the fusion alone.
+    answerable questions let through at ``threshold``, ``refused`` the others kept out (the recall of refusing),
+    ``refusals_right`` the questions kept out that have no answer (its precision), ``precision`` the questions let
+    through whose first passage is the right one.
     """
 
     hit_at_1: float
     hit_at_3: float
     mrr: float
     auc: float
-    answered: float | None = None
-    refused: float | None = None
-    precision: float | None = None
+    answered: float
+    refused: float
+    refusals_right: float
+    precision: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What one ranker made of one question: ids, best first, and how sure it is that any of them answers. ``answer`` is
+    the id of the right one; ``None`` if there is none."""
+
+    answer: str | None
+    ids: Sequence[str]
+    sure: float
 
 
 Ranker = Callable[[Observation], tuple[list[str], float]]
@@ -94,7 +107,55 @@ def evaluate(observations: Sequence[Observation], calibration: Calibration) -> d
     """The figures of each ranker by its name: ``dense``, ``bm25``, ``rrf`` and ``fused``."""
     rankers: dict[str, Ranker] = {"dense": _dense, "bm25": _bm25, "rrf": _rrf, "fused": _fused(calibration)}
     thresholds = {"fused": calibration.threshold}
-    return {name: _score(rank, observations, thresholds.get(name)) for name, rank in rankers.items()}
+    return {
+        name: score([Ranked(one.answer, *rank(one)) for one in observations], thresholds.get(name))
+        for name, rank in rankers.items()
+    }
+
+
+def score(ranked: Sequence[Ranked], threshold: float | None = None) -> Score:
+    """The figures of one ranker. Without a threshold it gets the one that suits these very questions best, which
+    flatters it."""
+    places = [_place(one.ids, one.answer) for one in ranked if one.answer is not None]
+    inside, outside = sureness(ranked)
+    least = best_threshold(inside, outside) if threshold is None else threshold
+    kept_out = [one.answer is None for one in ranked if one.sure < least]
+    return Score(
+        hit_at_1=_share(place == 1 for place in places),
+        hit_at_3=_share(place <= 3 for place in places),
+        mrr=_mean(1 / place for place in places),
+        auc=area_under_curve(inside, outside),
+        answered=_share(sure >= least for sure in inside),
+        refused=_share(sure < least for sure in outside),
+        refusals_right=_share(kept_out),
+        precision=_share(list(one.ids[:1]) == [one.answer] for one in ranked if one.sure >= least),
+        threshold=least,
+    )
+
+
+def sureness(ranked: Iterable[Ranked]) -> tuple[list[float], list[float]]:
+    """How sure a ranker was of the questions that have an answer, and of those that have none."""
+    inside: list[float] = []
+    outside: list[float] = []
+    for one in ranked:
+        (outside if one.answer is None else inside).append(one.sure)
+    return inside, outside
+
+
+def best_threshold(inside: Sequence[float], outside: Sequence[float]) -> float:
+    """Where wrong refusals and wrong answers, as shares of their kind, are fewest together (Youden, 1950)."""
+    points = {least: (wrong, right) for least, wrong, right in refusals(inside, outside)}
+    return max(points, key=lambda least: points[least][1] - points[least][0])
+
+
+def refusals(inside: Sequence[float], outside: Sequence[float]) -> list[tuple[float, float, float]]:
+    """For every threshold worth trying, upwards: it, the share of answerable questions that it refuses, and that of
+    those without an answer."""
+    thresholds = sorted({0.0, *inside, *outside, math.inf})
+    return [
+        (least, _share(sure < least for sure in inside), _share(sure < least for sure in outside))
+        for least in thresholds
+    ]
 
 
 def area_under_curve(inside: Sequence[float], outside: Sequence[float]) -> float:
@@ -107,23 +168,6 @@ def halves(observations: Sequence[Observation]) -> tuple[list[Observation], list
     """To fit on, and to report on: every other question, so that both halves know most entries and neither a question
     of the other."""
     return list(observations[::2]), list(observations[1::2])
-
-
-def _score(rank: Ranker, observations: Sequence[Observation], threshold: float | None) -> Score:
-    ranked = [(one.answer, *rank(one)) for one in observations]
-    places = [_place(ids, answer) for answer, ids, _ in ranked if answer is not None]
-    inside = [sure for answer, _, sure in ranked if answer is not None]
-    outside = [sure for answer, _, sure in ranked if answer is None]
-    through = [ids[:1] == [answer] for answer, ids, sure in ranked if threshold is not None and sure >= threshold]
-    return Score(
-        hit_at_1=_share(place == 1 for place in places),
-        hit_at_3=_share(place <= 3 for place in places),
-        mrr=_mean(1 / place for place in places),
-        auc=area_under_curve(inside, outside),
-        answered=None if threshold is None else _share(sure >= threshold for sure in inside),
-        refused=None if threshold is None else _share(sure < threshold for sure in outside),
-        precision=None if threshold is None else _share(through),
-    )
 
 
 def _dense(one: Observation) -> tuple[list[str], float]:

@@ -26,9 +26,23 @@ _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W_]{1,6}|[^\w\s]")
 def entries_of_faq(collection: str, document: str, filename: str, rows: Sequence[FaqEntry]) -> list[Entry]:
     """One entry for each row; its source is ``<filename>#<key>``."""
     return [
-        Entry(entry_id(collection, row.key), document, f"{filename}#{row.key}", row.question, row.answer, row.also)
+        Entry(
+            id=entry_id(collection, row.key),
+            document=document,
+            source=f"{filename}#{row.key}",
+            title=row.question,
+            text=row.answer,
+            also=row.also,
+            key=row.key,
+            tags=row.tags,
+        )
         for row in rows
     ]
+
+
+def faq_of_entry(entry: Entry) -> FaqEntry:
+    """The row that ``entry`` was made of."""
+    return FaqEntry(entry.key, entry.title, entry.text, 0, entry.tags, entry.also)
 
 
 def entries_of_text(collection: str, document: str, filename: str, text: str) -> list[Entry]:

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from contracts.ids import TenantId
 from rag.catalog import Catalog, Collection, Document, document_id, new_collection_id
+from rag.changes import Changes, compare
 from rag.embedding import CachedEmbedder, Embedder, embed_in_batches
-from rag.fusion import Calibration
-from rag.ingest import entries_of_faq, entries_of_text, entry_id
+from rag.fusion import Calibration, Ranking, fuse
+from rag.ingest import entries_of_faq, entries_of_text, entry_id, faq_of_entry
 from rag.loaders import FaqEntry
 from rag.milvus import Milvus
 from rag.retriever import Retriever
 from rag.settings import RagSettings
-from rag.store import Entry, PassageStore
+from rag.store import Entry, PassageStore, Stamp
+
+EDITED = "edited"
+"""The file name of what was put in by key and comes from no file."""
+
+_WRITTEN_AT_ONCE = 128
+"""Entries that are embedded and then written together: bounds the memory of a load, and what a broken one repeats."""
+
+_SEALED_FROM = 200
+
+Progress = Callable[[int, int], None]
+"""Called with how many entries of a load are written, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A ranking, and what each ranker alone thought: cosine and BM25 of what it found, by passage id."""
+
+    ranking: Ranking
+    cosines: Mapping[str, float]
+    matches: Mapping[str, float]
 
 
 class Knowledge:
@@ -29,6 +50,8 @@ class Knowledge:
     def __init__(self, milvus: Milvus, embedder: Embedder, calibration: Calibration, settings: RagSettings):
         self._milvus = milvus
         self._settings = settings
+        self._calibration = calibration
+        self._model = embedder
         self._embedder = CachedEmbedder(embedder, settings.embedding_cache)
         self._catalog = Catalog(milvus)
         self._store = PassageStore(milvus, embedder.model, embedder.dimensions)
@@ -99,63 +122,181 @@ class Knowledge:
         """One document of a collection."""
         return await self._catalog.document(tenant, collection, id)
 
+    async def versions(self, tenant: TenantId, collection: str) -> list[Document]:
+        """What was loaded into a collection, newest first, each file as it was right after its load."""
+        await self.collection(tenant, collection)
+        return await self._catalog.versions(tenant, collection)
+
     async def load_faq(
-        self, tenant: TenantId, collection: str, filename: str, entries: Sequence[FaqEntry], id: str | None = None
+        self,
+        tenant: TenantId,
+        collection: str,
+        filename: str,
+        entries: Sequence[FaqEntry],
+        *,
+        id: str | None = None,
+        progress: Progress | None = None,
     ) -> Document:
-        """Make ``entries`` the content of document ``id`` (by default the one named ``filename``).
+        """Make ``entries`` the content of the FAQ ``filename``, whose record gets ``id`` (by default the one it has).
 
         Entries are known by their key throughout the collection: a known key is replaced, wherever it came from, and
-        what this document had and has no more is deleted. Only changed texts are embedded.
+        what this file had and has no more is deleted. Only changed entries are embedded.
         """
-        document = id or document_id(collection, filename)
-        size = sum(len("".join((entry.question, entry.answer, *entry.also)).encode()) for entry in entries)
-        made = entries_of_faq(collection, document, filename, entries)
-        return await self._replace(tenant, Document(document, collection, filename, "faq", len(made), size, 0.0), made)
+        document = _faq(collection, filename)
+        made = entries_of_faq(collection, document.owner, filename, entries)
+        return await self._load(tenant, replace(document, id=id or document.owner), made, progress)
+
+    async def plan_faq(self, tenant: TenantId, collection: str, filename: str, entries: Sequence[FaqEntry]) -> Changes:
+        """What ``load_faq`` would change; changes nothing."""
+        await self.collection(tenant, collection)
+        owner = _faq(collection, filename).owner
+        made = entries_of_faq(collection, owner, filename, entries)
+        return compare(owner, made, await self._store.stamps(tenant, collection))
 
     async def load_text(
-        self, tenant: TenantId, collection: str, filename: str, text: str, id: str | None = None
+        self,
+        tenant: TenantId,
+        collection: str,
+        filename: str,
+        text: str,
+        *,
+        id: str | None = None,
+        progress: Progress | None = None,
     ) -> Document:
         """Make ``text``, plain or Markdown, the content of document ``id``, split at headings and paragraphs."""
-        document = id or document_id(collection, filename)
-        made = entries_of_text(collection, document, filename, text)
-        size = len(text.encode())
-        return await self._replace(tenant, Document(document, collection, filename, "text", len(made), size, 0.0), made)
+        document = Document(id or document_id(collection, filename), collection, filename, "text", 0, 0, 0.0)
+        made = entries_of_text(collection, document.owner, filename, text)
+        return await self._load(tenant, document, made, progress)
 
-    async def put_entry(self, tenant: TenantId, collection: str, entry: FaqEntry, source: str = "edited") -> None:
-        """Add or change one FAQ entry by its key; the next question sees it."""
-        await self.collection(tenant, collection)
-        document = document_id(collection, source)
-        await self._write(tenant, collection, entries_of_faq(collection, document, source, [entry]))
+    async def put_entry(self, tenant: TenantId, collection: str, entry: FaqEntry) -> bool:
+        """Add or change one FAQ entry by its key; the next question sees it. Whether there was one before.
 
-    async def delete_entry(self, tenant: TenantId, collection: str, key: str) -> None:
-        """Delete one FAQ entry by its key; the next question does not see it. An unknown key is no error."""
+        It stays in the file that it came from, whose next load decides about it again; a new one is in ``edited``.
+        """
         await self.collection(tenant, collection)
-        await self._store.delete(tenant, collection, [entry_id(collection, key)])
+        old = await self._store.stamp(tenant, collection, entry_id(collection, entry.key))
+        document = await self._document_of(tenant, collection, old)
+        [made] = entries_of_faq(collection, document.owner, document.filename, [entry])
+        await self._store.drop_former(tenant, collection, [made])
+        await self._write(tenant, collection, [made], self._embedder)
+        size = made.size_bytes - (old.size_bytes if old else 0)
+        await self._count(tenant, document, 0 if old else 1, size)
+        return old is not None
+
+    async def delete_entry(self, tenant: TenantId, collection: str, key: str) -> bool:
+        """Delete one FAQ entry by its key; the next question does not see it. Whether there was one."""
+        await self.collection(tenant, collection)
+        id = entry_id(collection, key)
+        old = await self._store.stamp(tenant, collection, id)
+        if old is None:
+            return False
+        await self._store.delete(tenant, collection, [id])
+        await self._count(tenant, await self._document_of(tenant, collection, old), -1, -old.size_bytes)
+        return True
+
+    async def entries(self, tenant: TenantId, collection: str) -> AsyncIterator[list[FaqEntry]]:
+        """Every FAQ entry of a collection as it was loaded or put, in lists, in no order; ``line`` is 0."""
+        async for some in self._store.entries(tenant, collection):
+            yield [faq_of_entry(entry) for entry in some if entry.key]
+
+    async def reindex(self, tenant: TenantId, collection: str, progress: Progress | None = None) -> int:
+        """Embed and write every entry of a collection again, as if nothing were known of it; returns how many."""
+        await self.collection(tenant, collection)
+        entries = [entry async for some in self._store.entries(tenant, collection) for entry in some]
+        await self._write_all(tenant, collection, entries, self._model, progress)
+        return len(entries)
+
+    async def explain(self, tenant: TenantId, collection: str, question: str) -> Explained:
+        """Every candidate for ``question``, best first, with what each ranker alone thought. Nothing is refused.
+
+        Raises:
+            DependencyDown, PenstockError: as ``Retriever.rank``.
+        """
+        meaning, words = await self.retriever.hits(tenant, [collection], question)
+        ranking = fuse(question, meaning, words, self._calibration)
+        cosines, matches = ({hit.id: hit.score for hit in hits} for hits in (meaning, words))
+        return Explained(ranking, cosines, matches)
 
     async def delete_document(self, tenant: TenantId, collection: str, id: str) -> None:
         """Delete a document and its passages."""
-        await self._catalog.document(tenant, collection, id)
-        known = await self._store.digests(tenant, collection)
-        await self._store.delete(tenant, collection, [key for key, (document, _) in known.items() if document == id])
-        await self._catalog.remove_document(tenant, id)
+        document = await self._catalog.document(tenant, collection, id)
+        known = await self._store.stamps(tenant, collection)
+        gone = [key for key, stamp in known.items() if stamp.document == document.owner]
+        await self._store.delete(tenant, collection, gone)
+        await self._catalog.remove_document(tenant, collection, id)
 
-    async def _replace(self, tenant: TenantId, document: Document, entries: Sequence[Entry]) -> Document:
+    async def _load(
+        self, tenant: TenantId, document: Document, entries: Sequence[Entry], progress: Progress | None
+    ) -> Document:
+        """New and changed entries first, then the deletions: a question in between finds an answer."""
         collection = document.collection
         await self.collection(tenant, collection)
-        known = await self._store.digests(tenant, collection)
-        fresh = [one for one in entries if known.get(one.id) != (document.id, one.digest)]
-        await self._write(tenant, collection, fresh)
-        kept = {one.id for one in entries}
-        gone = [id for id, (owner, _) in known.items() if owner == document.id and id not in kept]
-        await self._store.delete(tenant, collection, gone)
-        document = replace(document, created_at=time.time())
-        await self._catalog.put_document(tenant, document)
-        return document
+        known = await self._store.stamps(tenant, collection)
+        changes = compare(document.owner, entries, known)
+        await self._store.drop_former(tenant, collection, changes.changed)
+        await self._write_all(tenant, collection, [*changes.changed, *changes.added], self._embedder, progress)
+        await self._store.delete(tenant, collection, list(changes.deleted))
+        loaded = replace(
+            document,
+            passages=len(entries),
+            size_bytes=sum(entry.size_bytes for entry in entries),
+            created_at=time.time(),
+            changes=changes.counts,
+        )
+        await self._record(tenant, loaded, {id: known[id] for id in (entry.id for entry in changes.changed)})
+        return loaded
 
-    async def _write(self, tenant: TenantId, collection: str, entries: Sequence[Entry]) -> None:
+    async def _record(self, tenant: TenantId, loaded: Document, replaced: Mapping[str, Stamp]) -> None:
+        """Write down a load: its document in the place of the one before, and what it took from others."""
+        await self._catalog.put_document(tenant, loaded)
+        for other in await self._catalog.documents(tenant, loaded.collection):
+            if other.owner == loaded.owner and other.id != loaded.id:
+                await self._catalog.remove_document(tenant, loaded.collection, other.id)
+            elif taken := [stamp for stamp in replaced.values() if stamp.document == other.owner != loaded.owner]:
+                await self._count(tenant, other, -len(taken), -sum(stamp.size_bytes for stamp in taken))
+        if loaded.changes.any:
+            await self._catalog.put_version(tenant, loaded)
+
+    async def _document_of(self, tenant: TenantId, collection: str, stamp: Stamp | None) -> Document:
+        documents = await self._catalog.documents(tenant, collection)
+        edited = _faq(collection, EDITED)
+        owner = stamp.document if stamp else edited.owner
+        return next((one for one in documents if one.owner == owner), edited)
+
+    async def _count(self, tenant: TenantId, document: Document, entries: int, size_bytes: int) -> None:
+        counted = replace(
+            document,
+            passages=document.passages + entries,
+            size_bytes=document.size_bytes + size_bytes,
+            created_at=document.created_at or time.time(),
+        )
+        await self._catalog.put_document(tenant, counted)
+
+    async def _write_all(
+        self,
+        tenant: TenantId,
+        collection: str,
+        entries: Sequence[Entry],
+        embedder: Embedder,
+        progress: Progress | None,
+    ) -> None:
+        for start in range(0, len(entries), _WRITTEN_AT_ONCE):
+            some = entries[start : start + _WRITTEN_AT_ONCE]
+            await self._write(tenant, collection, some, embedder)
+            if progress is not None:
+                progress(start + len(some), len(entries))
+        if sum(len(entry.searched) for entry in entries) >= _SEALED_FROM:
+            await self._store.seal()
+
+    async def _write(self, tenant: TenantId, collection: str, entries: Sequence[Entry], embedder: Embedder) -> None:
         texts = [text for entry in entries for text in entry.searched]
-        vectors = await embed_in_batches(self._embedder, texts, self._settings.embedding_batch)
+        vectors = await embed_in_batches(embedder, texts, self._settings.embedding_batch)
         await self._store.upsert(tenant, collection, entries, vectors)
+
+
+def _faq(collection: str, filename: str) -> Document:
+    """The record of the FAQ ``filename`` before anything is in it."""
+    return Document(document_id(collection, filename), collection, filename, "faq", 0, 0, 0.0)
 
 
 def committed_calibration() -> Calibration:

@@ -31,7 +31,8 @@ _CHANNEL = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 2_000,
 }
-_QUERY_LIMIT = 16_384  # Milvus returns no more rows than this in one answer
+QUERY_LIMIT = 16_384
+"""Milvus returns no more rows than this in one answer."""
 
 # The client logs a traceback for each failed call. Failures are raised, translated and logged once by their handler.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -78,24 +79,20 @@ class Milvus:
         async with self._writing:
             await self._call(name, lambda: self._rows.delete(name, filter=where, timeout=self._timeout))
 
-    async def query(self, name: str, where: str, fields: Sequence[str]) -> list[Row]:
-        """All rows that match, in no order."""
+    async def query(self, name: str, where: str, fields: Sequence[str], limit: int = QUERY_LIMIT) -> list[Row]:
+        """At most ``limit`` of the rows that match, in no order."""
         found = await self._call(
             name,
             lambda: self._rows.query(
-                name, filter=where, output_fields=list(fields), limit=_QUERY_LIMIT, timeout=self._timeout
+                name, filter=where, output_fields=list(fields), limit=limit, timeout=self._timeout
             ),
         )
         return [dict(row) for row in found]
 
     async def search(
         self, name: str, field: str, data: Vector | str, *, where: str, fields: Sequence[str], limit: int, options: Row,
-        group_by: str | None = None,
     ) -> list[tuple[float, Row]]:  # fmt: skip
-        """The ``limit`` nearest rows among those that match, best first, each with its score.
-
-        ``group_by`` names a field: of rows with the same value there only the nearest is given.
-        """
+        """The ``limit`` nearest rows among those that match, best first, each with its score."""
         found = await self._call(
             name,
             lambda: self._rows.search(
@@ -106,7 +103,6 @@ class Milvus:
                 limit=limit,
                 output_fields=list(fields),
                 search_params=options,
-                group_by_field=group_by,
                 timeout=self._timeout,
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -18,6 +19,8 @@ from access.routes.pages import AskedPage
 from access.uploads import Uploads
 from contracts.messages import Passage
 from rag.catalog import Collection, Document
+from rag.changes import Changes
+from rag.knowledge import Explained, Progress
 
 router = APIRouter(tags=["vector stores"])
 
@@ -43,10 +46,13 @@ class StoreChanges(Body):
 
 
 class StoreFileBody(Body):
-    """``kind`` is ours: whether Markdown is an FAQ or a text, where its headings leave a doubt."""
+    """Ours are ``kind``: whether Markdown is an FAQ or a text, where its headings leave a doubt; ``dry_run``: say what
+    would change, and change nothing; ``stream``: server-sent events tell how far the load is, the last one its end."""
 
     file_id: Name
     kind: Kind | None = None
+    dry_run: bool = False
+    stream: bool = False
 
 
 class RankingOptions(Body):
@@ -114,8 +120,14 @@ async def create_store_file(store_id: str, body: StoreFileBody, context: InConte
     refuse_unhonoured(body, FILE_UNHONOURED)
     store = await context.knowledge.collection(caller.tenant, store_id)
     parsed = await _parsed(context, caller, body.file_id, body.kind)
-    document = await knowledge_files.load(context.knowledge, caller.tenant, store.id, body.file_id, parsed)
-    return JSONResponse(_file(document))
+    if body.dry_run:
+        return JSONResponse(_plan(await knowledge_files.plan(context.knowledge, caller.tenant, store.id, parsed)))
+
+    async def work(progress: Progress | None) -> dict[str, Any]:
+        to = (context.knowledge, caller.tenant, store.id, body.file_id)
+        return _file(await knowledge_files.load(*to, parsed, progress=progress))
+
+    return context.stream(knowledge_files.told(work)) if body.stream else JSONResponse(await work(None))
 
 
 @router.get("/v1/vector_stores/{store_id}/files")
@@ -143,19 +155,25 @@ async def delete_store_file(store_id: str, file_id: str, context: InContext, cal
 
 @router.post("/v1/vector_stores/{store_id}/search")
 async def search_vector_store(store_id: str, body: SearchBody, context: InContext, caller: ByCaller) -> Response:
-    """Passages for a query, best first; ``score`` is the estimated probability that a passage answers it."""
+    """Passages for a query, best first; ``score`` is the estimated probability that a passage answers it.
+
+    Ours: ``answerable`` is the probability that any does, ``threshold`` the one below which a bot refuses, and the
+    attributes ``cosine`` and ``bm25`` are what either ranker alone thought of a passage that it found.
+    """
     _may_read(caller)
     refuse_unhonoured(body, SEARCH_UNHONOURED)
     documents = await context.knowledge.documents(caller.tenant, store_id)
-    ranking = await context.knowledge.retriever.rank(caller.tenant, [store_id], body.query)
+    explained = await context.knowledge.explain(caller.tenant, store_id, body.query)
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
-    found = [passage for passage in ranking.passages if passage.score >= least]
+    found = [passage for passage in explained.ranking.passages if passage.score >= least]
     page = {
         "object": "vector_store.search_results.page",
         "search_query": [body.query],
-        "data": [_result(passage, documents) for passage in found[: body.max_num_results]],
+        "data": [_result(passage, documents, explained) for passage in found[: body.max_num_results]],
         "has_more": len(found) > body.max_num_results,
         "next_page": None,
+        "answerable": round(explained.ranking.answerable, 4),
+        "threshold": context.knowledge.retriever.threshold,
     }
     return JSONResponse(page)
 
@@ -194,7 +212,7 @@ def _store(store: Collection, documents: Sequence[Document]) -> dict[str, Any]:
 
 
 def _file(document: Document) -> dict[str, Any]:
-    """``filename``, ``kind`` and ``passages`` are ours."""
+    """``filename``, ``kind``, ``passages`` and ``changes`` are ours."""
     return {
         "id": document.id,
         "object": "vector_store.file",
@@ -207,17 +225,31 @@ def _file(document: Document) -> dict[str, Any]:
         "filename": document.filename,
         "kind": document.kind,
         "passages": document.passages,
+        "changes": asdict(document.changes),
     }
 
 
-def _result(passage: Passage, documents: Sequence[Document]) -> dict[str, Any]:
+def _plan(changes: Changes) -> dict[str, Any]:
+    """The keys of what would be added, changed and deleted."""
+    return {
+        "object": "vector_store.file.plan",
+        "added": [entry.key for entry in changes.added],
+        "changed": [entry.key for entry in changes.changed],
+        "deleted": sorted(stamp.key for stamp in changes.deleted.values()),
+        "unchanged": changes.unchanged,
+    }
+
+
+def _result(passage: Passage, documents: Sequence[Document], explained: Explained) -> dict[str, Any]:
     """A passage knows its source, ``<file name>#<key>``; the file behind it is found by that name."""
     named = [document for document in documents if passage.source.startswith(f"{document.filename}#")]
     document = max(named, key=lambda one: len(one.filename), default=None)
+    scores = {"cosine": explained.cosines.get(passage.id), "bm25": explained.matches.get(passage.id)}
+    known = {name: score for name, score in scores.items() if score is not None}
     return {
         "file_id": document.id if document else passage.id,
         "filename": document.filename if document else passage.source,
         "score": round(passage.score, 4),
-        "attributes": {"passage_id": passage.id, "source": passage.source, "title": passage.title},
+        "attributes": {"passage_id": passage.id, "source": passage.source, "title": passage.title, **known},
         "content": [{"type": "text", "text": passage.text}],
     }

@@ -48,8 +48,7 @@ def table(observations: list[Observation], calibration: Calibration) -> str:
         group = [one for one in observations if one.language == name]
         for ranker, score in evaluate(group, calibration).items():
             figures = f"{score.hit_at_1:6.3f}{score.hit_at_3:6.3f}{score.mrr:6.3f}{score.auc:6.3f}"
-            gate = (score.answered, score.refused, score.precision)
-            tail = "".join(f"{figure:9.3f}" for figure in gate if figure is not None)
+            tail = "".join(f"{figure:9.3f}" for figure in (score.answered, score.refused, score.precision))
             lines.append(f"{name} {len(group):4}   {ranker:7}{figures} {tail}")
     return "\n".join(lines)
 

@@ -87,6 +87,49 @@ def test_an_error_names_the_line_and_the_column(filename: str, content: bytes, l
     assert problem in raised.value.message
 
 
+def test_all_rows_that_are_wrong_are_named_together() -> None:
+    content = b"key,question,answer\nk,q,\nk,q,a\n,,a\nk,r,b\n"
+    with pytest.raises(LoadError) as raised:
+        load_faq("faq.csv", content)
+    assert raised.value.message.split("\n") == [
+        "faq.csv, line 2: column 'answer' is empty",
+        "faq.csv, line 4: column 'question' is empty",
+        "faq.csv, line 5: column 'key': 'k' is already that of line 3",
+    ]
+
+
+def test_of_many_wrong_rows_the_first_are_named_and_the_rest_counted() -> None:
+    with pytest.raises(LoadError) as raised:
+        load_faq("faq.csv", b"question,answer\n" + b"q,\n" * 30)
+    lines = raised.value.message.split("\n")
+    assert (len(lines), lines[-1]) == (21, "… and 10 more")
+
+
+def test_a_quote_that_is_never_closed_is_looked_for_where_it_opens() -> None:
+    content = b'question,answer\nq,a\nWhy?,"Because\n' + b"more,rows\n" * 50
+    with pytest.raises(LoadError, match=r"line 3: .*a quote that opens in field 2 is never closed"):
+        load_faq("faq.csv", content)
+
+
+def test_a_quote_that_swallows_a_long_file_is_looked_for_where_it_opens() -> None:
+    content = b'question,answer\nWhy?,"Because\n' + b"more,rows\n" * 50_000
+    with pytest.raises(LoadError, match="line 2: broken CSV in the row that begins here"):
+        load_faq("faq.csv", content)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "gb18030", "latin-1"])
+def test_another_encoding_is_named_by_its_place(encoding: str) -> None:
+    text = "question,answer\nWo?,Tür\n" if encoding == "latin-1" else "question,answer\n何时发货？,今天。\n"
+    with pytest.raises(LoadError, match=r"line \d+: not UTF-8 \(byte \d+ of the line\)"):
+        load_faq("faq.csv", text.encode(encoding))
+
+
+@pytest.mark.parametrize("text", ["🫖 tea? 👩‍👩‍👧", "متى تفتحون؟", "\u202eright to left\u202c", "e\u0301te\u0301"])
+def test_emoji_and_right_to_left_text_stay_as_they_are(text: str) -> None:
+    [entry] = load_faq("faq.csv", f"question,answer\n{text},{text}\n".encode())
+    assert (entry.key, entry.question, entry.answer) == (text, text, text)
+
+
 @given(st.sampled_from(["a.csv", "a.jsonl", "a.md"]), st.binary(max_size=300))
 def test_no_bytes_raise_anything_but_a_load_error(filename: str, content: bytes) -> None:
     try:

@@ -26,3 +26,13 @@ def test_every_entry_is_asked_for_in_other_words() -> None:
 def test_there_are_questions_that_the_faq_does_not_answer() -> None:
     assert sum(one.key is None for one in QUESTIONS) >= 40
     assert sum(one.key is not None for one in QUESTIONS) >= 200
+
+
+def test_a_second_set_of_questions_was_used_for_nothing_else() -> None:
+    held_out = read_questions((SAMPLE / "held_out.jsonl").read_bytes())
+    known = {one.question.lower() for one in QUESTIONS} | {way.lower() for one in ENTRIES for way in one.also}
+    assert not {one.question.lower() for one in held_out} & known
+    assert {one.key for one in held_out if one.key} == {one.key for one in ENTRIES}
+    unanswerable = [language(one.question) for one in held_out if one.key is None]
+    assert len(held_out) >= 200
+    assert min(unanswerable.count("en"), unanswerable.count("zh")) >= 20

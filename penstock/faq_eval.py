@@ -1,0 +1,148 @@
+"""``penstock faq eval``: how well a store answers questions whose answers are known, beside either ranker alone.
+
+Each question is searched once over the public API, which says of every passage what the fusion, the cosine and BM25
+make of it. The fusion is held to the threshold that the bot refuses by; the others get the one that suits these very
+questions best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from contracts.errors import DecodeError
+from penstock.errors import CommandError
+from rag.evaluation import Question, Ranked, Score, read_questions, refusals, score, sureness
+from rag.terms import language
+
+RANKERS = ("hybrid", "dense", "bm25")
+LANGUAGES = {"en": "English", "zh": "Chinese"}
+FIGURES = ("hit_at_1", "hit_at_3", "mrr", "refusals_right", "refused", "answered", "auc")
+HEADINGS = ("hit@1", "hit@3", "MRR", "refusal precision", "refusal recall", "answered", "refusal AUC")
+
+ByRanker = Mapping[str, Sequence[Ranked]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What each ranker made of the questions of each language, and the hybrid's threshold."""
+
+    ranked: Mapping[str, ByRanker]
+    threshold: float
+
+    @property
+    def scores(self) -> dict[str, dict[str, Score]]:
+        """By language and ranker."""
+        thresholds = {"hybrid": self.threshold}
+        return {
+            name: {ranker: score(ranked, thresholds.get(ranker)) for ranker, ranked in by_ranker.items()}
+            for name, by_ranker in self.ranked.items()
+        }
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            name: {
+                "questions": len(self.ranked[name]["hybrid"]),
+                "unanswerable": sum(one.answer is None for one in self.ranked[name]["hybrid"]),
+                **{ranker: asdict(one) for ranker, one in scores.items()},
+            }
+            for name, scores in self.scores.items()
+        }
+
+
+def questions_of(file: Path, keys: Iterable[str]) -> list[Question]:
+    """The questions of a JSON Lines file, ``{"question": …, "key": …}``; the key is ``null`` where there is no answer.
+
+    Raises:
+        CommandError: the file is something else, or names a key that the store does not have.
+    """
+    try:
+        questions = read_questions(file.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise CommandError(f"{file}: {error}") from error
+    known = set(keys)
+    unknown = sorted({one.key for one in questions if one.key is not None and one.key not in known})
+    if unknown:
+        raise CommandError(f"{file}: the store has no entry {', '.join(map(repr, unknown[:5]))} (of {len(unknown)}).")
+    return questions
+
+
+def evaluate(
+    questions: Sequence[Question], search: Callable[[str], dict[str, Any]], advance: Callable[[int, int], None]
+) -> Evaluation:
+    """Search every question, one after the other."""
+    ranked: dict[str, dict[str, list[Ranked]]] = {}
+    threshold = 0.0
+    for number, one in enumerate(questions, start=1):
+        found = search(one.question)
+        threshold = found["threshold"]
+        by_ranker = ranked.setdefault(language(one.question), {ranker: [] for ranker in RANKERS})
+        for ranker, made in rankings(one, found).items():
+            by_ranker[ranker].append(made)
+        advance(number, len(questions))
+    return Evaluation(dict(sorted(ranked.items())), threshold)
+
+
+def rankings(asked: Question, found: Mapping[str, Any]) -> dict[str, Ranked]:
+    """What each ranker made of a question, read off a page of search results."""
+    results: list[dict[str, Any]] = found["data"]
+    hybrid = Ranked(asked.key, [_key(one) for one in results], found["answerable"])
+    return {"hybrid": hybrid, "dense": _alone(asked, results, "cosine"), "bm25": _alone(asked, results, "bm25")}
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """One for each language."""
+    return [_table(name, scores, evaluation) for name, scores in evaluation.scores.items()]
+
+
+def draw(evaluation: Evaluation, base: Path) -> list[Path]:
+    """Plots of refusing, one for each language, beside ``base``; none, with a sentence, where they cannot be drawn."""
+    try:
+        from benchmarks import plots
+    except ImportError:
+        print("No plots: they come with a checkout, not with the package.")
+        return []
+    drawn = [
+        plots.Plot(
+            name=f"refusals-{name}",
+            title=f"Refusing, by threshold: {LANGUAGES[name]}",
+            x="share of answerable questions refused",
+            y="share of unanswerable questions refused",
+            lines={ranker: _curve(ranked) for ranker, ranked in by_ranker.items()},
+        )
+        for name, by_ranker in evaluation.ranked.items()
+    ]
+    return plots.draw(drawn, base)
+
+
+def _curve(ranked: Sequence[Ranked]) -> list[tuple[float, float]]:
+    return [(wrong, right) for _, wrong, right in refusals(*sureness(ranked))]
+
+
+def _alone(asked: Question, results: Sequence[dict[str, Any]], name: str) -> Ranked:
+    listed = [one for one in results if name in one["attributes"]]
+    listed.sort(key=lambda one: -one["attributes"][name])
+    best = listed[0]["attributes"][name] if listed else 0.0
+    return Ranked(asked.key, [_key(one) for one in listed], best)
+
+
+def _key(result: Mapping[str, Any]) -> str:
+    return str(result["attributes"]["source"]).removeprefix(f"{result['filename']}#")
+
+
+def _table(name: str, scores: Mapping[str, Score], evaluation: Evaluation) -> Table:
+    counted = evaluation.data[name]
+    title = f"{LANGUAGES[name]}: {counted['questions']} questions, {counted['unanswerable']} of them without an answer"
+    table = Table(title=title, title_justify="left")
+    table.add_column("ranker")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
+    for ranker, one in scores.items():
+        table.add_row(ranker, *(f"{getattr(one, figure):.3f}" for figure in FIGURES))
+    return table
