@@ -1,8 +1,9 @@
 """Asking the gate: one standing subscription per process resolves the futures of all who wait.
 
 Asks of one loop tick leave in one message. A verdict is stored before it is published, so a lost message costs a poll:
-each caller re-reads its stored verdict on a jittered timer and asks again (asks are idempotent), until the limiter has
-been silent for so long that nobody can be behind it.
+each caller re-reads its stored verdict on a jittered timer and asks again (asks are idempotent), saying for how long it
+waits already, until the limiter has been silent for so long that nobody can be behind it. Then the gate is closed, but
+for tenants whose limits say ``fail_open``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any, NoReturn
 import msgspec
 from redis.asyncio import Redis
 
+from access.outbox import Outbox
 from access.ratelimits import RateLimited
 from contracts import keys, logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.errors import DependencyDown, Overload, PenstockError
-from contracts.ids import AccessId, RequestId
-from contracts.messages import AdmissionQuery, Asks, Verdict
+from contracts.ids import AccessId, RequestId, TenantId
+from contracts.messages import AdmissionQuery, Correction, Verdict
 from contracts.subscription import Subscription
 
 OnQueued = Callable[[Verdict], None]
@@ -32,7 +34,6 @@ SILENCE_ALLOWED = timedelta(seconds=3)
 _FIRST_POLL_SECONDS = 0.1
 _SLOWEST_POLL_SECONDS = 1.0
 _WATCH_SECONDS = 1.0
-_QUERIES_AT_MOST = 500
 
 
 class Admission:
@@ -46,7 +47,7 @@ class Admission:
         self._silence_allowed = silence_allowed.total_seconds()
         self._subscription = Subscription(listening, keys.verdicts_channel(access), self._hear)
         self._calls: dict[RequestId, _Call] = {}
-        self._outbox = _Outbox(redis)
+        self._outbox = Outbox(redis)
         self._limiter_seen = -float("inf")
 
     @property
@@ -65,10 +66,12 @@ class Admission:
     async def ask(self, query: AdmissionQuery, on_queued: OnQueued | None = None) -> Verdict:
         """Wait until the request may go. ``on_queued`` hears each change of position while it waits.
 
-        Cancel the call when the caller has gone: the question is then withdrawn.
+        Cancel the call when the caller has gone: the question is then withdrawn. Where no limiter answers and the
+        tenant fails open, the verdict is our own: a grant of no tokens, without an end.
 
         Raises:
-            RateLimited: the tenant's own limit (``rate_limit_exceeded``).
+            RateLimited: a limit of the tenant, its user or its key (``rate_limit_exceeded``), or a quota that is used
+                up (``quota_exceeded``).
             Overload: no room (``waiting_room_full``, ``patience_exhausted``) or nobody serves the model
                 (``no_workers``, ``starting``). Both carry ``retry_after_seconds``.
             DependencyDown: no limiter answers (``limiter_unavailable``).
@@ -91,6 +94,10 @@ class Admission:
         """Say that a request will not be submitted: it leaves the waiting room, or its reservation is returned."""
         self._outbox.withdraw(request_id)
 
+    def correct(self, request_id: RequestId, prompt_tokens: int) -> None:
+        """Say what the prompt of a granted request has become, now that it is composed."""
+        self._outbox.correct(Correction(id=request_id, prompt_tokens=prompt_tokens))
+
     async def _verdict(self, call: _Call) -> Verdict:
         """The final verdict, as soon as the subscription or a poll brings it."""
         delay = _FIRST_POLL_SECONDS
@@ -101,7 +108,7 @@ class Admission:
                 return call.final.result()
             await self._poll(call)
             if loop.time() - call.last_word > self._silence_allowed:
-                raise _silent(self._silence_allowed)
+                return await self._unanswered(call.query)
             if call.latest is not None:
                 delay = min(delay * 1.5, _SLOWEST_POLL_SECONDS)
 
@@ -115,7 +122,23 @@ class Admission:
         if wire is not None and (stored := Verdict.decode(wire)) != call.latest:
             call.take(stored)
         if not call.final.done():
-            self._outbox.ask(call.query)
+            self._outbox.ask(call.repeated())
+
+    async def _unanswered(self, query: AdmissionQuery) -> Verdict:
+        """What becomes of a request that no limiter answers. A grant that comes late after all is settled as any is."""
+        if await self._fails_open(query.tenant):
+            _say_unanswered(query, "admission.failed_open", "No limiter answers; the request goes on without a grant.")
+            return Verdict(id=query.id, decision="granted")
+        _say_unanswered(query, "admission.failed_closed", "No limiter answers; the request is refused.")
+        raise _silent(self._silence_allowed)
+
+    async def _fails_open(self, tenant: TenantId) -> bool:
+        try:
+            async with asyncio.timeout(self._silence_allowed):
+                chosen: Any = await self._redis.hget(keys.limits(tenant), "fail_open")
+        except REDIS_UNAVAILABLE:
+            return False
+        return chosen == b"1"
 
     def _hear(self, wire: bytes) -> None:
         try:
@@ -147,7 +170,13 @@ class _Call:
         self.final: asyncio.Future[Verdict] = loop.create_future()
         self.latest: Verdict | None = None
         self.last_word = loop.time()
+        self._began = self.last_word
         self._on_queued = on_queued
+
+    def repeated(self) -> AdmissionQuery:
+        """The question as it is asked again."""
+        waited = asyncio.get_running_loop().time() - self._began
+        return msgspec.structs.replace(self.query, waited_seconds=round(waited, 3))
 
     def take(self, verdict: Verdict) -> None:
         """Note a word of the limiter; one that says nothing new still says that it is alive."""
@@ -161,45 +190,7 @@ class _Call:
             self._on_queued(verdict)
 
 
-class _Outbox:
-    """What is to be said to the limiter, sent together: while one message is on its way, the next one fills."""
-
-    def __init__(self, redis: Redis):
-        self._redis = redis
-        self._queries: dict[RequestId, AdmissionQuery] = {}
-        self._withdrawn: list[RequestId] = []
-        self._filled = asyncio.Event()
-
-    def ask(self, query: AdmissionQuery) -> None:
-        self._queries[query.id] = query
-        self._filled.set()
-
-    def withdraw(self, request_id: RequestId) -> None:
-        self._queries.pop(request_id, None)
-        self._withdrawn.append(request_id)
-        self._filled.set()
-
-    async def run(self) -> NoReturn:
-        while True:
-            await self._filled.wait()
-            asks = self._next()
-            try:
-                await self._redis.publish(keys.asks_channel(), asks.encode())
-            except REDIS_UNAVAILABLE as error:
-                # Each caller asks again on its timer; a lost withdrawal costs the sweeper a look.
-                logs.get().warning(
-                    "admission.unsent", sentence="Asks did not reach Redis.", exception=type(error).__name__
-                )
-
-    def _next(self) -> Asks:
-        ids = list(self._queries)[:_QUERIES_AT_MOST]
-        asks = Asks(queries=tuple(self._queries.pop(i) for i in ids), withdrawn=tuple(self._withdrawn))
-        self._withdrawn.clear()
-        if not self._queries:
-            self._filled.clear()
-        return asks
-
-
+_OWN_LIMITS = ("rate_limit_exceeded", "quota_exceeded")
 _VERDICTS = msgspec.msgpack.Decoder(tuple[Verdict, ...])
 
 
@@ -209,7 +200,7 @@ def _place(verdict: Verdict) -> tuple[int, int, float]:
 
 def _refusal(verdict: Verdict) -> PenstockError:
     reason, seconds = verdict.reason, verdict.retry_after_seconds
-    if reason == "rate_limit_exceeded":
+    if reason in _OWN_LIMITS:
         return RateLimited(verdict.message, code=reason, retry_after_seconds=seconds, limits=verdict.limits)
     return Overload(verdict.message, code=reason, retry_after_seconds=seconds)
 
@@ -220,3 +211,7 @@ def _silent(seconds: float) -> DependencyDown:
         code="limiter_unavailable",
         retry_after_seconds=seconds,
     )
+
+
+def _say_unanswered(query: AdmissionQuery, event: str, sentence: str) -> None:
+    logs.get().warning(event, sentence=sentence, tenant=query.tenant, request=query.id)

@@ -7,11 +7,14 @@ had to wait for the grant recalls again, so that its history is fresh.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+
+import msgspec
 
 from access import prompt
 from access.admission import Admission
@@ -22,6 +25,7 @@ from access.follower import Follower, Logged
 from access.mailbox import Mailbox
 from access.retries import Retries
 from access.submission import AlreadyAnswered, SessionBusy, Submissions
+from access.windows import Windows
 from contracts import logs
 from contracts.errors import CallerError, DependencyDown, PenstockError
 from contracts.ids import AccessId, RequestId
@@ -37,6 +41,8 @@ COUNTED_CHARACTERS = 16_384
 """A longer text is estimated: to count it takes longer than 10 ms."""
 PASSAGE_TOKENS = 100
 """What a passage is expected to cost, before it is known."""
+PASSAGE_FRAME_TOKENS = 16
+"""What the lines around a passage, its heading and its mark add to its text, at most."""
 
 OnQueued = Callable[[Verdict], None]
 
@@ -54,10 +60,14 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Recalled:
-    """What memory had: the profile's facts, and the history that fits the window."""
+    """What memory had: the profile's facts, and the history that fits the window, before what the client sent of it.
+
+    ``tokens`` is what both add to the prompt.
+    """
 
     facts: dict[str, str]
     history: tuple[ChatMessage, ...]
+    tokens: int = 0
 
 
 class Answering:
@@ -91,6 +101,7 @@ class Answering:
         self._mailbox = mailbox
         self._retries = retries
         self._default_answer_tokens = default_answer_tokens
+        self._windows = Windows()
 
     async def begin(self, asked: Asked, on_queued: OnQueued | None = None, *, followed: bool = True) -> Accepted:
         """Bring a question into the queue. ``followed``: its replies are wanted here, and are heard from the first on.
@@ -104,7 +115,7 @@ class Answering:
             raise AlreadyAnswered(earlier)
         follower = self._mailbox.expect(asked.id) if followed else None
         try:
-            request, verdict = await self._begin(replace(asked, cost_tokens=self.estimate(asked)), on_queued, follower)
+            request, verdict = await self._begin(self.estimated(asked), on_queued, follower)
         except BaseException as error:
             if follower is not None:
                 self._mailbox.forget(follower)
@@ -129,14 +140,14 @@ class Answering:
         )
         if waited:
             recalled = await self.recall(asked)
-        request = self.compose(asked, recalled, retrieved)
+        request = self._as_granted(asked, recalled, retrieved, verdict)
         while (busy := await self.submit(asked, request, verdict, follower)) is not None:
             # The session's policy for two quick messages: the second is composed when the first has ended. Its grant
             # would run out meanwhile, so it goes back and is asked for again.
             self._admission.withdraw(asked.id)
             await self._until_ended(busy, asked.patience)
             verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
-            request = self.compose(asked, recalled, retrieved)
+            request = self._as_granted(asked, recalled, retrieved, verdict)
         _say_submitted(request, verdict, recalled)
         return request, verdict
 
@@ -150,7 +161,9 @@ class Answering:
             key=asked.caller.key,
             model=asked.model,
             service_class=asked.service_class,
-            tokens=asked.cost_tokens,
+            prompt_tokens=asked.prompt_tokens,
+            answer_tokens=asked.parameters.max_tokens or 0,
+            sequences=asked.parameters.n,
             patience_seconds=asked.patience.total_seconds(),
         )
         return await self._admission.ask(query, on_queued)
@@ -158,12 +171,15 @@ class Answering:
     async def recall(self, asked: Asked) -> Recalled:
         """Profile facts, and the part of the history that leaves room for the question and its answer."""
         facts: dict[str, str] = await self._profiles.get(asked.caller.tenant, asked.user) if asked.user else {}
+        count = functools.cache(self._counter(asked))
+        about = count("\n".join(f"{name}: {value}" for name, value in facts.items())) if facts else 0
         if asked.session is None:
-            return Recalled(facts, asked.history)
+            return Recalled(facts, asked.history, about)
         turns = await self._history.recent(asked.session)
-        count = bounded(self._fleet.counter(asked.model))
-        window = fit(turns, self._history_budget(asked, facts), lambda text: count(text) + TEMPLATE_TOKENS)
-        return Recalled(facts, (*window, *asked.history))
+        window = fit(turns, self._history_budget(asked) - about, count)
+        remembered = about + sum(count(message.content) for message in window)
+        self._windows.saw(asked.session, remembered)
+        return Recalled(facts, (*window, *asked.history), remembered)
 
     async def retrieve(self, asked: Asked) -> Retrieval | None:
         """The passages for the question; ``None`` when no knowledge was asked for."""
@@ -209,7 +225,6 @@ class Answering:
             retrieval_skipped=retrieved.skipped if retrieved else None,
             stored=asked.stored,
             background=asked.background,
-            cost_tokens=asked.cost_tokens,
             metadata=asked.metadata,
             extensions=asked.extensions,
             traceparent=asked.traceparent,
@@ -233,20 +248,37 @@ class Answering:
         """The replies, as they are logged."""
         return self._mailbox.follow(accepted.request.id, accepted.follower)
 
-    def estimate(self, asked: Asked) -> int:
-        """Tokens the request may cost: prompt, passages and the answer it may produce."""
-        count = bounded(self._fleet.counter(asked.model))
-        said = [asked.instructions, asked.question, *(message.content for message in asked.history)]
-        answer = asked.parameters.max_tokens or self._default_answer_tokens
-        passages = PASSAGE_TOKENS * asked.passages if asked.wants_knowledge else 0
-        return sum(count(text) for text in said) + passages + answer * asked.parameters.n
+    def estimated(self, asked: Asked) -> Asked:
+        """The question with the size of its prompt, as far as it can be known before anything is read."""
+        count = self._counter(asked)
+        texts = [asked.instructions, asked.question, *(message.content for message in asked.history)]
+        said = sum(count(text) for text in texts if text)
+        remembered = self._windows.of(asked.session)
+        return replace(asked, said_tokens=said, prompt_tokens=said + remembered + _passage_budget(asked))
 
-    def _history_budget(self, asked: Asked, facts: dict[str, str]) -> int:
+    def _as_granted(
+        self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None, verdict: Verdict
+    ) -> InferenceRequest:
+        """The request with what it was granted; the gate is told if its prompt is not as expected."""
+        request = self.compose(asked, recalled, retrieved)
+        count = self._counter(asked)
+        shown = sum(count(f"{passage.title}\n{passage.text}") + PASSAGE_FRAME_TOKENS for passage in request.passages)
+        if (composed := asked.said_tokens + recalled.tokens + shown) != asked.prompt_tokens:
+            self._admission.correct(asked.id, composed)
+        service_class = verdict.service_class or asked.service_class
+        return msgspec.structs.replace(request, cost_tokens=verdict.tokens, service_class=service_class)
+
+    def _history_budget(self, asked: Asked) -> int:
+        """What the window leaves for facts and history; each sequence needs the room of an answer once."""
         known = self._fleet.facts(asked.model)
         context = (known.max_model_len if known else 0) or DEFAULT_CONTEXT
-        count = self._fleet.counter(asked.model)
-        around = sum(count(f"{name}: {value}\n") for name, value in facts.items()) + 4 * TEMPLATE_TOKENS
-        return context - asked.cost_tokens - around
+        answer = asked.parameters.max_tokens or self._default_answer_tokens
+        return context - asked.said_tokens - _passage_budget(asked) - answer - 2 * TEMPLATE_TOKENS
+
+    def _counter(self, asked: Asked) -> Callable[[str], int]:
+        """How to count a message with what the chat template puts around it."""
+        count = bounded(self._fleet.counter(asked.model))
+        return lambda text: count(text) + TEMPLATE_TOKENS
 
     async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:
         """Wait for another request of the session.
@@ -270,6 +302,10 @@ def bounded(count: Callable[[str], int]) -> Callable[[str], int]:
     """The same count for texts of a usual length; an estimate for long ones, whose exact count would hold up everybody
     else in this process. The worker has the last word."""
     return lambda text: count(text) if len(text) <= COUNTED_CHARACTERS else estimate(text)
+
+
+def _passage_budget(asked: Asked) -> int:
+    return PASSAGE_TOKENS * asked.passages if asked.wants_knowledge else 0
 
 
 async def together(*steps: Awaitable[Any]) -> list[Any]:

@@ -19,18 +19,21 @@ from access.auth import SCOPES, KeyRing
 from access.collections import NamedCollections
 from access.context import Context
 from access.embedding import StreamEmbedder
+from access.finished_turns import keep_finished_turns
 from access.fleet import Fleet
 from access.guard import Guard
 from access.mailbox import Mailbox
 from access.pace import Pace
 from access.retries import Retries
 from access.routes import ROUTERS, docs
+from access.session_watch import SessionWatch
 from access.settings import AccessSettings
 from access.stored import StoredRequests
+from access.stream_pushes import PushReader
 from access.submission import Submissions
 from contracts import connection, logs
 from contracts.errors import PenstockError
-from contracts.functions import Library, Protocol, Replicas
+from contracts.functions import Library, Protocol, Pushes, Replicas
 from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
 from rag.catalog import new_collection_id
@@ -41,6 +44,8 @@ VERSION = "0.1.0"
 EMBEDDING_DIMENSIONS = 384
 REOPEN_PAUSE_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0
+OTHER_READS = 4
+"""Standing reads besides one per shard: verdicts, sessions, pushes, and one for a connection that is being replaced."""
 
 log = logs.get()
 
@@ -71,7 +76,8 @@ def create_app(settings: AccessSettings, rag_settings: RagSettings) -> FastAPI:
 async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncGenerator[Context]:
     """Everything a process needs, with its standing tasks; if one of them ends, the process stops on purpose."""
     access = AccessId(new_process_id("access"))
-    commands, reads = connection.commands(settings.redis_url), connection.blocking(settings.redis_url)
+    commands = connection.commands(settings.redis_url)
+    reads = connection.blocking(settings.redis_url, connections=settings.shards + OTHER_READS)
     await connection.verify(commands)
     context = compose(access, settings, rag_settings, commands, reads)
     await context.library.load()
@@ -84,8 +90,14 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
         "fleet": context.fleet.watch(),
         "admission": context.admission.run(),
         "mailbox.look": context.mailbox.look(),
+        "sessions.listen": context.watch.listen(),
+        "sessions.look": context.watch.look(),
         "knowledge": _open_knowledge(context),
     }
+    if settings.publishers:
+        standing["pushes"] = PushReader(context, reads).run()
+    if settings.watched_tenants:
+        standing["turns"] = keep_finished_turns(commands, shards, settings.watched_tenants)
     for shard in shards:
         standing[f"mailbox.read {shard}"] = context.mailbox.read(shard)
         standing[f"mailbox.keep {shard}"] = context.mailbox.keep(shard)
@@ -146,7 +158,7 @@ def compose(
         redis=commands,
         library=library,
         protocol=protocol,
-        keys=KeyRing(commands, settings.pepper.get_secret_value()),
+        keys=KeyRing(commands, settings.pepper.get_secret_value(), settings.trusted_proxies),
         admission=admission,
         answering=answering,
         submissions=submissions,
@@ -156,6 +168,8 @@ def compose(
         fleet=fleet,
         sessions=Sessions(commands),
         history=history,
+        watch=SessionWatch(history, reads),
+        pushes=Pushes(library),
         profiles=profiles,
         knowledge=knowledge,
         embedder=embedder,

@@ -2,11 +2,13 @@
 
 A key is ``sk-<prefix>_<secret>``. Redis holds its HMAC-SHA-256 under a server-side pepper, found by the prefix; the key
 itself is shown once. An unknown prefix costs the same comparison as a wrong secret, so timing tells nothing.
+
+An address that sends many wrong keys is answered without a look into Redis until it has waited. A key that was right
+here before is looked up all the same: the address may be a proxy's, and others' mistakes are not its owner's.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -18,19 +20,30 @@ from typing import Any, Literal, get_args
 
 from redis.asyncio import Redis
 
+from access.addresses import Network, Origin, WrongKeys, address_of
 from contracts import keys
-from contracts.errors import CallerError, NotFound
+from contracts.errors import CallerError, LimitExceeded, NotFound
 from contracts.ids import TenantId, is_name
 
 Scope = Literal["inference", "knowledge", "push", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 CACHE_LIFE = timedelta(seconds=5)
+WRONG_KEYS_PER_MINUTE = 30
 _CACHE_SIZE = 10_000
+_LONGEST_KEY = 512
 _SHAPE = re.compile(r"sk-([0-9a-zA-Z]{8,32})_[0-9A-Za-z_-]{20,128}")
 
 
 class Unauthenticated(CallerError):
     default_code = "invalid_api_key"
+
+
+class WrongKey(Unauthenticated):
+    """A key that is nobody's, as opposed to none at all or one that has expired."""
+
+
+class TooManyWrongKeys(LimitExceeded):
+    default_code = "too_many_wrong_keys"
 
 
 class Forbidden(CallerError):
@@ -66,28 +79,47 @@ class StoredKey:
 
 
 class KeyRing:
-    """All API keys. A verified key is believed for ``CACHE_LIFE``, so a revocation takes at most that long."""
+    """All API keys. A verified key is believed for ``cache_life``, so a revocation takes at most that long.
 
-    def __init__(self, redis: Redis, pepper: str):
+    ``trusted_proxies`` are believed when they say whom they speak for.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        pepper: str,
+        trusted_proxies: Sequence[Network] = (),
+        cache_life: timedelta = CACHE_LIFE,
+    ):
         self._redis = redis
         self._pepper = pepper.encode()
+        self._trusted_proxies = trusted_proxies
+        self._cache_life = cache_life.total_seconds()
         self._verified: dict[str, tuple[float, Caller]] = {}
+        self._wrong_keys = WrongKeys(WRONG_KEYS_PER_MINUTE)
 
-    async def authenticate(self, authorization: str | None) -> Caller:
+    async def authenticate(self, authorization: str | None, origin: Origin) -> Caller:
         """The caller behind an ``Authorization: Bearer …`` header.
 
         Raises:
             Unauthenticated: no key, or not a valid one.
+            TooManyWrongKeys: this one is not known here, and too many that were wrong came from where it came from.
         """
         key = _bearer(authorization)
         digest = self._digest(key)
-        cached = self._verified.get(digest)
-        if cached is not None and cached[0] > time.monotonic():
-            return cached[1]
-        caller = await self._verify(key, digest)
-        if len(self._verified) >= _CACHE_SIZE:
-            self._verified.clear()
-        self._verified[digest] = (time.monotonic() + CACHE_LIFE.total_seconds(), caller)
+        known = self._verified.get(digest)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        address = address_of(origin, self._trusted_proxies)
+        if known is None:
+            self._refuse_guessing(address)
+        try:
+            caller = await self._verify(key, digest)
+        except WrongKey:
+            self._verified.pop(digest, None)
+            self._wrong_keys.count(address, time.monotonic())
+            raise
+        self._believe(digest, caller)
         return caller
 
     async def create(
@@ -116,7 +148,7 @@ class KeyRing:
         return [_stored(prefix, row) for prefix, row in zip(prefixes, rows, strict=True) if row]
 
     async def revoke(self, prefix: str) -> None:
-        """Make a key invalid, everywhere within ``CACHE_LIFE``.
+        """Make a key invalid, everywhere within ``cache_life``.
 
         Raises:
             NotFound: no key has this prefix.
@@ -126,13 +158,22 @@ class KeyRing:
         if not await self._redis.delete(keys.api_key(prefix)):
             raise NotFound(f"No API key with prefix '{prefix}'.", code="key_not_found", param="prefix")
 
+    def _refuse_guessing(self, address: str) -> None:
+        wait = self._wrong_keys.wait_seconds(address, time.monotonic())
+        if wait > 0:
+            message = f"Too many wrong API keys came from your address. Try again in {wait:.1f} s."
+            raise TooManyWrongKeys(message, retry_after_seconds=wait)
+
+    def _believe(self, digest: str, caller: Caller) -> None:
+        if len(self._verified) >= _CACHE_SIZE:
+            self._verified.clear()
+        self._verified[digest] = (time.monotonic() + self._cache_life, caller)
+
     async def _verify(self, key: str, digest: str) -> Caller:
         row: Any = await self._redis.hgetall(keys.api_key(_prefix(key, digest)))
         matches = hmac.compare_digest(row.get(b"digest", b"0" * 64), digest.encode())
         if not row or not matches:
-            raise Unauthenticated(
-                "Incorrect API key. Use a key made with POST /admin/keys, or the one 'make up' printed."
-            )
+            raise WrongKey("Incorrect API key. Use a key made with POST /admin/keys, or the one 'make up' printed.")
         stored = _stored(_prefix(key, digest), row)
         if stored.expires_at and stored.expires_at < time.time():
             raise Unauthenticated(
@@ -158,13 +199,15 @@ class KeyRing:
             await pipe.execute()
 
     def _digest(self, key: str) -> str:
-        return hmac.new(self._pepper, key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self._pepper, key.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def _bearer(authorization: str | None) -> str:
     scheme, _, key = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthenticated("No API key. Send it as 'Authorization: Bearer sk-…'.", code="missing_api_key")
+    if len(key) > _LONGEST_KEY:
+        raise Unauthenticated("This is no API key: it is too long.")
     return key.strip()
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 from redis.asyncio import Redis
 
+from access.addresses import Origin
 from access.admission import Admission
 from access.answer import Answering
 from access.auth import Caller, KeyRing
@@ -18,11 +19,12 @@ from access.embedding import StreamEmbedder
 from access.fleet import Fleet
 from access.mailbox import Mailbox
 from access.retries import Retries
+from access.session_watch import SessionWatch
 from access.settings import AccessSettings
 from access.sse import EventStream
 from access.stored import StoredRequests
 from access.submission import Submissions
-from contracts.functions import Library, Protocol
+from contracts.functions import Library, Protocol, Pushes
 from contracts.ids import AccessId
 from memory import History, Profiles, Sessions
 from rag.knowledge import Knowledge
@@ -47,6 +49,8 @@ class Context:
     fleet: Fleet
     sessions: Sessions
     history: History
+    watch: SessionWatch
+    pushes: Pushes
     profiles: Profiles
     knowledge: Knowledge
     embedder: StreamEmbedder
@@ -83,8 +87,10 @@ async def context_of(request: Request) -> Context:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Raises ``Unauthenticated``."""
-    return await (await context_of(request)).keys.authenticate(request.headers.get("authorization"))
+    """Raises ``Unauthenticated``, ``TooManyWrongKeys``."""
+    context, headers = await context_of(request), request.headers
+    origin = Origin(request.client.host if request.client else "", headers.getlist("x-forwarded-for"))
+    return await context.keys.authenticate(headers.get("authorization"), origin)
 
 
 InContext = Annotated[Context, Depends(context_of)]

@@ -1,6 +1,8 @@
-"""Conversations as callers name them: found by public id, checked to be theirs."""
+"""Conversations as callers name them: found by public id, checked to be theirs, and shown."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from access.auth import Caller
 from access.context import Context
@@ -25,3 +27,15 @@ async def session_of(context: Context, caller: Caller, conversation_id: str) -> 
     if caller.user and session.user != caller.user:
         raise unknown
     return session
+
+
+def conversation_object(session: Session) -> dict[str, Any]:
+    """A session as OpenAI's conversation; ``title`` and ``user`` are ours."""
+    return {
+        "id": f"{CONVERSATION_PREFIX}{session.id}",
+        "object": "conversation",
+        "created_at": int(session.created_at),
+        "metadata": dict(session.metadata),
+        "title": session.title,
+        "user": session.user or None,
+    }

@@ -90,7 +90,10 @@ class Fleet:
             return
         stored: Any = await self._redis.get(keys.tokenizer(sha256))
         if stored is not None:
-            self._tokenizers[sha256] = Tokenizer.from_buffer(stored)
+            tokenizer = Tokenizer.from_buffer(stored)
+            tokenizer.no_padding()  # embedding models' files ask for both, and every text would count the same
+            tokenizer.no_truncation()
+            self._tokenizers[sha256] = tokenizer
 
 
 def estimate(text: str) -> int:

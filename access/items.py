@@ -88,7 +88,7 @@ def _item(turn: Turn, role: Literal["user", "assistant"], status: str, text: str
     if turn.request is not None:
         item["response_id"] = f"{RESPONSE_PREFIX}{turn.request}"
     if turn.status == "push":
-        item["push"] = True
+        item |= {"push": True, "publisher": turn.publisher, "metadata": dict(turn.metadata)}
     return item
 
 

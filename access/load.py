@@ -18,17 +18,24 @@ from contracts.messages import CLASSES, Heartbeat, ModelStatus, ServiceClass
 
 @dataclass(frozen=True)
 class ModelLoad:
-    """One model at one moment. ``depth`` is queued and not taken, by class; ``waiting`` stands at the gate."""
+    """One model at one moment. ``depth`` is queued and not taken, by class.
+
+    ``waiting`` stands at the gate, ``outstanding`` is granted and not settled: their sum is the number to scale on.
+    ``eta_error`` and ``estimate_error`` are the gate's own (see ``ModelStatus``).
+    """
 
     model: str
     depth: Mapping[ServiceClass, int]
     running: int
     waiting: int
     waiting_tokens: int
+    outstanding: int
     slots: int
     free_slots: int
     tokens_per_second: float
     workers: Mapping[str, int]
+    eta_error: float
+    estimate_error: float
 
 
 async def loads(redis: Redis, fleet: Fleet, shards: int) -> list[ModelLoad]:
@@ -86,8 +93,11 @@ def _load(model: str, queues: _Queues, gate: ModelStatus, heartbeats: Sequence[H
         running=queues.running,
         waiting=gate.waiting,
         waiting_tokens=gate.waiting_tokens,
+        outstanding=gate.outstanding,
         slots=sum(beat.slots for beat in ready),
         free_slots=sum(beat.free_slots for beat in ready),
         tokens_per_second=sum(beat.tokens_per_second for beat in ours),
         workers=dict(Counter(beat.state for beat in ours)),
+        eta_error=gate.eta_error,
+        estimate_error=gate.estimate_error,
     )

@@ -92,16 +92,11 @@ def status_and_type(error: errors.PenstockError) -> tuple[int, str]:
 def response(error: errors.PenstockError) -> JSONResponse:
     """The whole answer, with the headers that tell a client when to come back."""
     status, _ = status_and_type(error)
-    headers: dict[str, str] = {}
-    if error.retry_after_seconds > 0 or status == 503:
-        seconds = error.retry_after_seconds or 1.0
-        headers = {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
+    headers = _when_to_retry(error, status)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, RateLimited):
         headers |= headers_of(error.limits)
-    if error.code == "quota_exceeded":
-        headers["x-should-retry"] = "false"
     return JSONResponse(body(error), status, headers)
 
 
@@ -134,6 +129,20 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(unavailable, redis_down)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, framework)
+
+
+def _when_to_retry(error: errors.PenstockError, status: int) -> dict[str, str]:
+    """OpenAI's library waits as these say, up to a minute. A quota's end is further away, and a request that alone is
+    beyond a limit (it has no time to come back) never fits: there it is told to give up.
+
+    Source: ``_should_retry`` and ``_parse_retry_after_header`` of openai-python's ``_base_client.py``.
+    """
+    beyond = isinstance(error, RateLimited) and not error.retry_after_seconds
+    hard = {"x-should-retry": "false"} if beyond or error.code == "quota_exceeded" else {}
+    seconds = error.retry_after_seconds or (1.0 if status == 503 else 0.0)
+    if seconds <= 0:
+        return hard
+    return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000)), **hard}
 
 
 def _of_validation(problems: Sequence[Any]) -> errors.CallerError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from access.prompt import FAQ_INSTRUCTIONS
 from contracts.configuration import Duration, ServiceSettings
+from contracts.ids import is_name
 
 
 class Preset(BaseModel):
@@ -25,6 +27,23 @@ class Preset(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling when the caller does not say.")
 
 
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError("a name has letters, digits, '.', '_' and '-', at most 64")
+    return text
+
+
+Named = Annotated[str, AfterValidator(_name)]
+
+
+class Publisher(BaseModel):
+    """A service that pushes through a stream of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[Named, ...] = Field(description="Tenants whose users it may speak to.")
+
+
 class AccessSettings(ServiceSettings):
     section: ClassVar[str] = "access"
     model_config = SettingsConfigDict(env_prefix="PENSTOCK_ACCESS__")
@@ -34,6 +53,9 @@ class AccessSettings(ServiceSettings):
     bootstrap_key: SecretStr | None = Field(default=None, description="An API key with every scope, created at start.")
     pepper: SecretStr = Field(
         default=SecretStr("penstock"), description="Server-side secret under which API keys are hashed."
+    )
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(), description="Networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`."
     )
     default_tenant: str = Field(default="default", description="Tenant of the bootstrap key.")
     presets: dict[str, Preset] = Field(
@@ -49,6 +71,12 @@ class AccessSettings(ServiceSettings):
         },
         description="Model names that stand for model + instructions + knowledge.",
     )
+    publishers: dict[Named, Publisher] = Field(
+        default={}, description='Services that push, by name, such as `{"hotels": {"tenants": ["acme"]}}`.'
+    )
+    watched_tenants: tuple[Named, ...] = Field(
+        default=(), description="Tenants whose finished turns, with what users said, are written out for services."
+    )
     embedding_model: str = Field(default="all-minilm-l6-v2", description="Model that embeds questions and passages.")
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, description="Largest body; uploads to /v1/files have their own bound."
@@ -62,7 +90,9 @@ class AccessSettings(ServiceSettings):
     )
     deadline: Duration = Field(default=timedelta(minutes=10), description="Time from submission to the end.")
     patience: Duration = Field(default=timedelta(seconds=10), description="How long an interactive request waits.")
-    default_answer_tokens: int = Field(default=512, ge=1, description="Answer expected without max_tokens.")
+    default_answer_tokens: int = Field(
+        default=512, ge=1, description="Room kept for an answer in the context window, without max_tokens."
+    )
     heartbeat: Duration = Field(default=timedelta(seconds=10), description="A silent stream gets a comment.")
     write_deadline: Duration = Field(
         default=timedelta(seconds=30), description="A client that does not read for so long is cut off."

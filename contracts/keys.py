@@ -101,8 +101,28 @@ def session(session_id: SessionId) -> str:
 
 
 def turns(session_id: SessionId) -> str:
-    """stream, capped; turn.started, turn.finished, push; submit, terminal append, memory; by age (30 d)"""
+    """stream, capped; turn.started, turn.finished, push; submit, terminal append, push, memory; by age (30 d)"""
     return f"{shard_prefix(shard_of(session_id))}turns:{session_id}"
+
+
+def session_channel(session_id: SessionId) -> str:
+    """channel; that something was said in a session, or that it was changed; submit, terminal append, push, memory; –"""
+    return f"{shard_prefix(shard_of(session_id))}said:{session_id}"
+
+
+def finished_turns(shard: Shard, tenant: TenantId) -> str:
+    """stream, capped; a tenant's finished turns for services that watch them: conversation, response, status, question, answer; terminal append, where access has made it; 24 h after no access wants it"""
+    return f"{shard_prefix(shard)}finished:{tenant}"
+
+
+def pushed(shard: Shard, tenant: TenantId, publisher: str, push_id: str) -> str:
+    """hash; a push by its publisher's id: fingerprint, entry; push; 24 h"""
+    return f"{shard_prefix(shard)}pushed:{hashed(tenant, publisher, push_id)}"
+
+
+def push_target(shard: Shard, tenant: TenantId, publisher: str, push_id: str) -> str:
+    """string; the session that a push to a user goes to, however often it is delivered; access; 24 h"""
+    return f"{shard_prefix(shard)}pushtarget:{hashed(tenant, publisher, push_id)}"
 
 
 def sessions(shard: Shard, tenant: TenantId, user: str) -> str:
@@ -113,6 +133,16 @@ def sessions(shard: Shard, tenant: TenantId, user: str) -> str:
 def profile(tenant: TenantId, user: str) -> str:
     """hash; typed facts about one end user; memory; by hand"""
     return f"{PREFIX}profile:{hashed(tenant, user)}"
+
+
+def push(publisher: str) -> str:
+    """stream + group ``access``; what one publisher says into sessions: id, conversation or user, tenant, type, payload; the publisher; entries leave when delivered or refused"""
+    return f"{PREFIX}{{push}}:{publisher}"
+
+
+def rejected_pushes(publisher: str) -> str:
+    """stream, capped; the pushes of a publisher that were refused: id, reason, message; access; 30 d after the last"""
+    return f"{PREFIX}{{push}}:{publisher}:rejected"
 
 
 def stored_file(tenant: TenantId, file_id: str) -> str:
@@ -166,12 +196,27 @@ def verdict(request_id: RequestId) -> str:
 
 
 def ledger(tenant: TenantId) -> str:
-    """hash; a tenant's sums (granted = settled + reserved + refunded, requests) and the levels of its buckets; the active limiter; by hand"""
+    """hash; a tenant's sums by unit and model, ``granted:tokens:<model>`` (granted = settled + reserved + refunded) and ``requests:<model>``; the active limiter; by hand"""
     return f"{gate_prefix()}ledger:{tenant}"
 
 
+def spent(tenant: TenantId, period: str) -> str:
+    """hash; tokens and nanos that a tenant's requests have used in one day or month (UTC); the active limiter; 3 days, 63 days"""
+    return f"{gate_prefix()}spent:{tenant}:{period}"
+
+
+def levels(account: str) -> str:
+    """hash; the levels of one account's buckets: a tenant's, a user's, an API key's; the active limiter; when they are full"""
+    return f"{gate_prefix()}levels:{account}"
+
+
+def estimates(tenant: TenantId) -> str:
+    """hash; model → how long its answers to this tenant are, as learned: ``<mean>:<deviation>:<error>``; the active limiter; 30 d"""
+    return f"{gate_prefix()}estimates:{tenant}"
+
+
 def reservations() -> str:
-    """hash; granted request → ``<tokens>:<grant end, ms>:<tenant>:<model>``; the active limiter; fields leave when settled"""
+    """hash; granted request → Reservation, msgpack; the active limiter; fields leave when settled"""
     return f"{gate_prefix()}reservations"
 
 

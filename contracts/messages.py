@@ -203,7 +203,13 @@ TERMINAL = (Finished, Failed, Cancelled)
 
 
 class AdmissionQuery(Message, frozen=True):
-    """Access asks the limiter: may this request go? ``tokens`` is the estimated cost of prompt and answer."""
+    """Access asks the limiter: may this request go?
+
+    ``prompt_tokens`` is what the prompt is expected to be, before it is composed. ``answer_tokens`` is what the caller
+    bounded each of its ``sequences`` to, 0 where it did not: then the gate expects what it has learned.
+    ``waited_seconds`` is how long the caller waits already: a limiter that has not heard of it gives it that place.
+    ``user`` and ``key`` are empty where there is none.
+    """
 
     id: RequestId
     access: AccessId
@@ -212,23 +218,39 @@ class AdmissionQuery(Message, frozen=True):
     key: str
     model: str
     service_class: ServiceClass
-    tokens: int
+    prompt_tokens: int
     patience_seconds: float
+    answer_tokens: int = 0
+    sequences: int = 1
+    waited_seconds: float = 0.0
     version: int = VERSION
 
 
+class Correction(Message, frozen=True):
+    """The prompt of a granted request as it was composed, in tokens."""
+
+    id: RequestId
+    prompt_tokens: int
+
+
 class Asks(Message, frozen=True):
-    """What one access process says to the limiter in one loop tick. ``withdrawn`` will never be submitted."""
+    """What one access process says to the limiter in one loop tick. ``withdrawn`` will never be submitted.
+
+    A lost correction or withdrawal costs accuracy for a while, never the account: usage settles, and an unused grant
+    runs out.
+    """
 
     queries: tuple[AdmissionQuery, ...] = ()
     withdrawn: tuple[RequestId, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 class Verdict(Message, frozen=True):
     """The limiter's decision, or its latest word to a caller who waits.
 
-    ``granted`` holds until ``grant_until`` (Unix seconds of the Redis clock). ``queued`` carries ``position`` (1 is
-    next), ``tokens_ahead`` and ``eta_seconds``; ``number`` counts the updates of one wait.
+    ``granted`` holds until ``grant_until`` (Unix seconds of the Redis clock), for ``tokens``, in ``service_class``, of
+    which a policy may have made another than was asked for. ``queued`` carries ``position`` (1 is next),
+    ``tokens_ahead`` and ``eta_seconds``; ``number`` counts the updates of one wait.
     ``refused`` carries ``reason`` and ``retry_after_seconds``.
     ``limits`` feeds the ``x-ratelimit-*`` headers.
     """
@@ -237,6 +259,8 @@ class Verdict(Message, frozen=True):
     decision: Literal["granted", "queued", "refused"]
     number: int = 0
     grant_until: float = 0.0
+    tokens: int = 0
+    service_class: ServiceClass | None = None
     position: int = 0
     tokens_ahead: int = 0
     eta_seconds: float = 0.0
@@ -248,7 +272,8 @@ class Verdict(Message, frozen=True):
 
 
 class LimitsView(Message, frozen=True):
-    """What is left in a tenant's buckets at the moment of a verdict. ``reset_seconds`` is the time until full."""
+    """What is left to a caller at the moment of a verdict: of its tenant's, its user's and its key's buckets, the one
+    with the least left. ``reset_seconds`` is the time until full."""
 
     limit_tokens: int
     remaining_tokens: int
@@ -261,13 +286,18 @@ class LimitsView(Message, frozen=True):
 class ModelStatus(Message, frozen=True):
     """The gate's view of one model, published every second: ``waiting`` + ``outstanding`` is the number to scale on.
 
-    ``outstanding`` requests are granted and not yet settled; ``slots`` are those of ready workers.
+    ``outstanding`` requests are granted and not yet settled; ``slots`` are those of ready workers. The fleet's measured
+    speed is ``tokens_per_second``. ``eta_error`` is the median of |told - waited| / waited over recent waits, and
+    ``estimate_error`` the mean of |expected - used| / used over recent answers; both 0 before there were any.
     """
 
     waiting: int = 0
     waiting_tokens: int = 0
     outstanding: int = 0
     slots: int = 0
+    tokens_per_second: float = 0.0
+    eta_error: float = 0.0
+    estimate_error: float = 0.0
 
 
 class ModelFacts(Message, frozen=True):
@@ -297,17 +327,6 @@ class Heartbeat(Message, frozen=True):
     tokens_per_second: float
     shards: tuple[int, ...]
     at: float
-    version: int = VERSION
-
-
-class Push(Message, frozen=True):
-    """A message that another service puts into a session. ``id`` deduplicates for 24 hours."""
-
-    id: str
-    publisher: str
-    session: SessionId
-    text: str
-    metadata: dict[str, str] = {}
     version: int = VERSION
 
 
@@ -344,6 +363,6 @@ def _decode(wire: bytes, kind: Any) -> object:
         decoder = _decoders[kind] = msgspec.msgpack.Decoder(kind)
     try:
         return decoder.decode(wire)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         name = getattr(kind, "__name__", "Reply")
         raise DecodeError(f"not a {name}: {error}") from error

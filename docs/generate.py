@@ -18,11 +18,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from access.settings import AccessSettings, Preset
+from access.settings import AccessSettings, Preset, Publisher
 from contracts import keys, states
 from contracts.ids import Shard
 from inference_worker.settings import WorkerSettings
-from limiter.settings import LimiterSettings
+from limiter.settings import LimiterSettings, ModelTerms
 from penstock.cli import app
 from rag.settings import RagSettings
 
@@ -33,6 +33,11 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "limiter: section `limiter`": LimiterSettings,
     "worker: section `worker`": WorkerSettings,
     "rag: read by access": RagSettings,
+}
+ENTRIES: dict[str, tuple[str, type[BaseModel]]] = {
+    "A preset": ("PENSTOCK_ACCESS__PRESETS", Preset),
+    "A publisher": ("PENSTOCK_ACCESS__PUBLISHERS", Publisher),
+    "A model's terms": ("PENSTOCK_LIMITER__MODELS", ModelTerms),
 }
 ID = f"s0_{0:032}"
 """An id of shard 0, recognised again in the key that is made from it."""
@@ -63,8 +68,11 @@ def settings_page() -> str:
         "sentence that names it. `penstock config show --origin` prints what is in force."
     )
     sections = [f"## {title}\n\n{_settings_table(settings)}" for title, settings in SETTINGS.items()]
-    preset = f"## A preset\n\nFields of one entry of `PENSTOCK_ACCESS__PRESETS`.\n\n{_fields_table(Preset)}"
-    return _page("Settings", "the settings.py of the service", intro, *sections, preset)
+    entries = [
+        f"## {title}\n\nFields of one entry of `{variable}`.\n\n{_fields_table(model)}"
+        for title, (variable, model) in ENTRIES.items()
+    ]
+    return _page("Settings", "the settings.py of the service", intro, *sections, *entries)
 
 
 def states_page() -> str:
@@ -157,6 +165,7 @@ def _kind(field: FieldInfo) -> str:
     if field.annotation is timedelta:
         return "duration"
     text = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(field.annotation))
+    text = re.sub(r"Annotated\[(\w+), .*?\)\]", r"\1", text)
     text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("SecretStr", "secret")
     return f"`{text}`"
 

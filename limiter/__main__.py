@@ -14,14 +14,15 @@ from contracts.errors import DependencyDown
 from contracts.functions import GateBook, Library, Protocol
 from contracts.ids import Shard, new_process_id
 from contracts.subscription import Subscription
-from limiter.account import Limits
+from limiter.books import Books
 from limiter.fleet import Fleet
 from limiter.gate import Gate
 from limiter.health import Health
 from limiter.leadership import Leadership
 from limiter.ledger import Ledger
 from limiter.metrics import Metrics
-from limiter.policy import ShortStreams
+from limiter.policies import load
+from limiter.policy import Policy
 from limiter.service import Limiter, Parts
 from limiter.settings import LimiterSettings
 from limiter.settlement import Settlement
@@ -57,31 +58,21 @@ async def run(settings: LimiterSettings, process: str) -> None:
 
 
 def _parts(settings: LimiterSettings, process: str, library: Library, redis: Redis, listening: Redis) -> Parts:
-    book = GateBook(library)
+    book, policy = GateBook(library), load(settings.policy)(settings)
     return Parts(
         leadership=Leadership(book, process, settings.lock),
-        ledger=Ledger(redis, book, _default_limits(settings), settings.lock),
+        ledger=Ledger(redis, book, settings.default_limits, settings.lock),
         fleet=Fleet(redis, settings.heartbeat_stale_seconds),
         sweeper=Sweeper(redis, Protocol(library), settings.shards),
         settlements=[Settlement(redis, listening, Shard(number)) for number in range(settings.shards)],
-        new_gate=lambda: _new_gate(settings),
+        new_gate=lambda: _new_gate(settings, policy),
         new_overdues=lambda: Overdues(int(settings.grant_slack_seconds * 1000)),
         metrics=Metrics(),
     )
 
 
-def _new_gate(settings: LimiterSettings) -> Gate:
-    policy = ShortStreams(settings.grants_per_slot, settings.room, settings.room_per_tenant)
-    return Gate(policy, timedelta(seconds=settings.grant_seconds))
-
-
-def _default_limits(settings: LimiterSettings) -> Limits:
-    return Limits(
-        tokens_per_minute=settings.tokens_per_minute,
-        requests_per_minute=settings.requests_per_minute,
-        concurrency=settings.concurrency,
-        wait_seconds=settings.wait_seconds,
-    )
+def _new_gate(settings: LimiterSettings, policy: Policy) -> Gate:
+    return Gate(policy, Books(settings.tariff, settings.answer_tokens), timedelta(seconds=settings.grant_seconds))
 
 
 async def _until_signalled(settings: LimiterSettings, process: str) -> None:

@@ -1,4 +1,7 @@
-"""One tenant at the gate: its limits, its buckets, what it holds. Pure."""
+"""One account at the gate: a tenant's, one of its users', one of its keys'. Pure.
+
+Its name tells whose it is: ``(tenant,)``, ``(tenant, "user", user)`` or ``(tenant, "key", key)``.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,27 @@ from dataclasses import dataclass
 from contracts.ids import TenantId
 from contracts.messages import LimitsView
 from limiter.bucket import Bucket
+from limiter.limits import Caps, Limits, Whose
+
+AccountName = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one tenant may do. ``wait_seconds`` bounds its callers' patience."""
-
-    tokens_per_minute: int
-    requests_per_minute: int
-    concurrency: int
-    wait_seconds: float
+def account_names(tenant: TenantId, user: str, key: str, limits: Limits) -> dict[Whose, AccountName]:
+    """The accounts that a request is charged to: its user's and its key's only where those are limited."""
+    names: dict[Whose, AccountName] = {"tenant": (tenant,)}
+    if user and limits.user is not None:
+        names["user"] = (tenant, "user", user)
+    if key and limits.key is not None:
+        names["key"] = (tenant, "key", key)
+    return names
 
 
 @dataclass
 class Account:
-    """``outstanding`` requests of the tenant are granted and not settled; they hold ``reserved_tokens``."""
+    """``outstanding`` of its requests are granted and not settled; they hold ``reserved_tokens``."""
 
-    tenant: TenantId
-    limits: Limits
+    name: AccountName
+    caps: Caps
     tokens: Bucket
     requests: Bucket
     used_ms: int
@@ -32,19 +38,28 @@ class Account:
     reserved_tokens: int = 0
 
     @classmethod
-    def fresh(cls, tenant: TenantId, limits: Limits, now_ms: int) -> Account:
-        """A tenant that the ledger does not know: full buckets."""
-        tokens = Bucket.full(limits.tokens_per_minute, now_ms)
-        return cls(tenant, limits, tokens, Bucket.full(limits.requests_per_minute, now_ms), now_ms)
+    def fresh(cls, name: AccountName, caps: Caps, now_ms: int) -> Account:
+        """One that the ledger does not know: full buckets."""
+        tokens = Bucket.full(caps.tokens_per_minute, now_ms)
+        return cls(name, caps, tokens, Bucket.full(caps.requests_per_minute, now_ms), now_ms)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another of its requests may run."""
+        return self.outstanding < self.caps.concurrency
+
+    def holds(self, tokens: int) -> bool:
+        return self.tokens.holds(tokens) and self.requests.holds(1)
 
     def refresh(self, now_ms: int) -> None:
         self.tokens, self.requests = self.tokens.at(now_ms), self.requests.at(now_ms)
+        self.used_ms = now_ms
 
-    def limit(self, limits: Limits) -> None:
+    def limit(self, caps: Caps) -> None:
         """Put other limits into force."""
-        self.tokens = self.tokens.resized(limits.tokens_per_minute)
-        self.requests = self.requests.resized(limits.requests_per_minute)
-        self.limits = limits
+        self.tokens = self.tokens.resized(caps.tokens_per_minute)
+        self.requests = self.requests.resized(caps.requests_per_minute)
+        self.caps = caps
 
     def reserve(self, tokens: int) -> None:
         self.tokens, self.requests = self.tokens.take(tokens), self.requests.take(1)
@@ -54,6 +69,11 @@ class Account:
         """Count a reservation that the buckets have paid for already."""
         self.outstanding += 1
         self.reserved_tokens += tokens
+
+    def correct(self, reserved: int, tokens: int) -> None:
+        """A reservation turns out to need more or fewer; beyond what is there the bucket goes into debt."""
+        self.reserved_tokens += tokens - reserved
+        self.tokens = self.tokens.give_back(reserved - tokens)
 
     def settle(self, reserved: int, used: int) -> None:
         """Real usage takes the place of the estimate; beyond it the bucket goes into debt."""
@@ -67,10 +87,10 @@ class Account:
 
     def view(self) -> LimitsView:
         return LimitsView(
-            limit_tokens=self.limits.tokens_per_minute,
+            limit_tokens=self.caps.tokens_per_minute,
             remaining_tokens=max(0, self.tokens.tokens),
             reset_tokens_seconds=self.tokens.seconds_until_full,
-            limit_requests=self.limits.requests_per_minute,
+            limit_requests=self.caps.requests_per_minute,
             remaining_requests=max(0, self.requests.tokens),
             reset_requests_seconds=self.requests.seconds_until_full,
         )

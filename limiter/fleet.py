@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 from redis.asyncio import Redis
@@ -13,22 +13,27 @@ from contracts.errors import DecodeError
 from contracts.messages import Heartbeat
 from limiter.policy import Supply
 
+LOOK_AT_MOST_SECONDS = 1.0
+"""What passes between two looks counts no longer than this: while Redis was away, nobody could announce himself."""
 CLOCK_SKEW_SECONDS = 60.0
 """A heartbeat dated further back is a leftover, however the clocks of two machines may differ."""
 
 
 class Fleet:
-    """A worker is stale when its heartbeat has not changed for ``stale_seconds`` of our own clock."""
+    """A worker is stale when its heartbeat has not changed for ``stale_seconds`` in which we kept looking."""
 
-    def __init__(self, redis: Redis, stale_seconds: float):
+    def __init__(self, redis: Redis, stale_seconds: float, clock: Callable[[], float] = time.monotonic):
         self._redis = redis
         self._stale_seconds = stale_seconds
+        self._clock = clock
         self._seen: dict[bytes, tuple[bytes, float]] = {}
+        self._looked = 0.0
+        self._last_look = clock()
 
     async def look(self) -> dict[str, Supply]:
         """What each model's workers offer now; stale workers are removed from the hash."""
         beats = cast(dict[bytes, bytes], await self._redis.hgetall(keys.fleet()))
-        now = time.monotonic()
+        now = self._look_time()
         self._seen = {worker: self._last_change(worker, beat, now) for worker, beat in beats.items()}
         stale = [worker for worker, (beat, at) in self._seen.items() if self._is_stale(beat, at, now)]
         if stale:
@@ -37,6 +42,12 @@ class Fleet:
                 "limiter.workers_lost", sentence="Workers stopped announcing themselves.", count=len(stale)
             )
         return supplies(_decode(beat) for worker, beat in beats.items() if worker not in stale)
+
+    def _look_time(self) -> float:
+        """Seconds in which we kept looking."""
+        before, self._last_look = self._last_look, self._clock()
+        self._looked += min(self._last_look - before, LOOK_AT_MOST_SECONDS)
+        return self._looked
 
     def _last_change(self, worker: bytes, beat: bytes, now: float) -> tuple[bytes, float]:
         before = self._seen.get(worker)

@@ -1,7 +1,7 @@
-"""The gate as values: who asks, who waits, who holds what. Pure: time is a parameter, effects are returned as entries.
+"""The gate: who asks, who waits, who goes. Pure: time is a parameter, effects are returned as entries.
 
-It is a copy of what the ledger in Redis says, held by the active limiter. Where the two might differ, the tenure ends
-and the next one loads the ledger again.
+Its books are a copy of what the ledger in Redis says. Where the two might differ, the tenure ends and the next one
+loads the ledger again.
 """
 
 from __future__ import annotations
@@ -12,80 +12,87 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from contracts.functions.gate import Answered, Entry, Granted, Levels, Refunded, Repeated, Settled
+from contracts.functions.gate import Answered, Entry, Granted, Repeated
 from contracts.ids import AccessId, RequestId, TenantId
-from contracts.messages import AdmissionQuery, ModelStatus, Verdict
-from limiter.account import Account, Limits
+from contracts.messages import AdmissionQuery, Correction, ModelStatus, Usage, Verdict
+from limiter.books import Books
+from limiter.eta import Accuracy, Pace
+from limiter.limits import Limits
+from limiter.payer import Payer
 from limiter.policy import Counter, Policy, Refusal, Supply, out_of_patience, patience_seconds
 from limiter.waiting_room import Place, Waiter, WaitingRoom
 
 UPDATE_MS = 500
-ACCOUNT_IDLE_MS = 60_000
+WAITERS_PER_MS = 20
+"""So many are placed in about a tenth of a millisecond."""
 
 
-@dataclass(frozen=True)
-class Reservation:
-    """Tokens held for a granted request. ``grant_end_ms`` is Redis time: until then it may be submitted."""
+@dataclass
+class Window:
+    """One model's side of the gate: who waits for it, how fast it goes, how well waits were foretold."""
 
-    tokens: int
-    tenant: TenantId
-    model: str
-    grant_end_ms: int
+    room: WaitingRoom = field(default_factory=WaitingRoom)
+    pace: Pace = field(default_factory=Pace)
+    accuracy: Accuracy = field(default_factory=Accuracy)
+    told_ms: int = 0
+
+    def has_news(self, now_ms: int) -> bool:
+        """Whether somebody is to be told where it stands. To find out takes the longer the more there are, so in a full
+        room those who come wait for one another."""
+        waiters = self.room.waiters
+        rested = now_ms - self.told_ms >= len(waiters) // WAITERS_PER_MS
+        return rested and any(waiter.told is None for waiter in waiters.values())
 
 
 @dataclass
 class Gate:
-    """Tell it what was heard (``ask``, ``settle``, ``withdraw``, ``refund``), then let it ``decide``."""
+    """Tell it what was heard (``ask``, ``correct``, ``settle``, ``withdraw``, ``refund``), then let it ``decide``."""
 
     policy: Policy
+    books: Books
     grant_holds: timedelta
-    accounts: dict[TenantId, Account] = field(default_factory=dict)
-    reservations: dict[RequestId, Reservation] = field(default_factory=dict)
-    supplies: Mapping[str, Supply] = field(default_factory=dict)
-    decisions: Tally[str] = field(default_factory=Tally)
-    _rooms: dict[str, WaitingRoom] = field(default_factory=dict)
-    _outstanding: Tally[str] = field(default_factory=Tally)
-    _outstanding_tokens: Tally[str] = field(default_factory=Tally)
-    _patience: list[tuple[int, RequestId, str]] = field(default_factory=list)
-    _entries: list[Entry] = field(default_factory=list)
-    _touched: set[TenantId] = field(default_factory=set)
+    supplies: Mapping[str, Supply] = field(default_factory=dict[str, Supply])
+    decisions: Tally[str] = field(default_factory=Tally[str])
+    _windows: dict[str, Window] = field(default_factory=dict[str, Window])
+    _patience: list[tuple[int, RequestId, str]] = field(default_factory=list[tuple[int, RequestId, str]])
     _updated_ms: int = 0
 
-    def open(self, accounts: Iterable[Account]) -> None:
-        """Take in accounts as the ledger has them."""
-        self.accounts.update((account.tenant, account) for account in accounts)
-
-    def restore(self, reservations: Mapping[RequestId, Reservation]) -> None:
-        """Begin where the ledger stands; the accounts of the tenants in ``reservations`` are open."""
-        for request_id, held in reservations.items():
-            self._hold(request_id, held)
-            self.accounts[held.tenant].hold(held.tokens)
-
     def ask(self, query: AdmissionQuery, now_ms: int) -> None:
-        """A request wants to go; its tenant's account is open. Asked again, it is told again what was decided."""
-        if query.id in self.reservations:
-            self._entries.append(Repeated(query.access, query.id))
+        """A request wants to go; its accounts are open. Asked again, it is told again what was decided."""
+        if query.id in self.books.held:
+            self.books.note(Repeated(query.access, query.id))
             return
-        room = self._room(query.model)
+        room = self._window(query.model).room
         if (waiter := room.waiters.get(query.id)) is not None:
             waiter.access, waiter.told = query.access, None
             return
-        account = self._account(query.tenant, now_ms)
-        if refusal := self.policy.turn_away(query, account, self._counter(query.model)):
-            self._refuse(query.id, query.access, refusal, account)
+        payer, counter = self.books.payer(query, now_ms), self._counter(query.model, now_ms)
+        cost = self.books.cost(query, query.service_class)
+        if refusal := self.policy.turn_away(query, cost, payer, counter):
+            self._refuse(query.id, query.access, refusal, payer)
             return
-        until_ms = now_ms + int(patience_seconds(query, account) * 1000)
-        room.join(Waiter(query, since_ms=now_ms, until_ms=until_ms, access=query.access))
+        service_class = self.policy.service_class(query, cost, payer, counter)
+        since_ms = now_ms - int(query.waited_seconds * 1000)
+        until_ms = since_ms + int(patience_seconds(query, payer.limits) * 1000)
+        room.weigh(query.tenant, payer.limits.weight)
+        cost = self.books.cost(query, service_class)
+        room.join(Waiter(query, cost, service_class, since_ms, until_ms, query.access, payer.purse))
         heapq.heappush(self._patience, (until_ms, query.id, query.model))
 
-    def settle(self, request_id: RequestId, used_tokens: int, now_ms: int) -> None:
+    def correct(self, correction: Correction, now_ms: int) -> None:
+        """A granted request's prompt was composed."""
+        self.books.correct(correction.id, correction.prompt_tokens, now_ms)
+
+    def settle(self, request_id: RequestId, usage: Usage, state: str, now_ms: int) -> None:
         """A request has ended: its usage takes the place of its reservation, once. One that still waits leaves."""
-        held = self._release(request_id)
-        if held is None:
+        settled = self.books.settle(request_id, usage, state, now_ms)
+        if settled is None:
             self._leave(request_id)
             return
-        self._changing(held.tenant, now_ms).settle(held.tokens, used_tokens)
-        self._entries.append(Settled(request_id, used_tokens))
+        held, used = settled
+        window = self._window(held.reservation.model)
+        window.room.adjust(request_id, used.tokens)
+        window.pace.settled(held.reservation.tokens, used.tokens, now_ms)
 
     def withdraw(self, request_id: RequestId, now_ms: int) -> None:
         """The caller has gone and will not submit."""
@@ -94,65 +101,79 @@ class Gate:
 
     def refund(self, request_id: RequestId, now_ms: int) -> None:
         """A grant was not used and never will be."""
-        if (held := self._release(request_id)) is not None:
-            self._changing(held.tenant, now_ms).refund(held.tokens)
-            self._entries.append(Refunded(request_id))
+        if (held := self.books.refund(request_id, now_ms)) is not None:
+            self._window(held.reservation.model).room.adjust(request_id, 0)
 
     def decide(self, now_ms: int) -> list[Entry]:
         """Let go who may, refuse who is out of patience, tell the others where they stand; what to commit."""
-        for room in self._rooms.values():
-            for waiter in room.drain(lambda waiter: self._may_go(waiter, now_ms)):
-                self._grant(waiter, now_ms)
+        for model, window in self._windows.items():
+            self._let_go(model, window, now_ms)
         self._end_patience(now_ms)
         self._tell_places(now_ms)
-        self._note_levels()
-        entries, self._entries = self._entries, []
-        return entries
+        return self.books.entries()
 
     def take_back(self, known: Iterable[RequestId], now_ms: int) -> None:
         """The book held a final verdict on these already, so nothing was written for them."""
         for request_id in known:
             self._leave(request_id)
-            if (held := self._release(request_id)) is not None:
-                self._changing(held.tenant, now_ms).refund(held.tokens)
+            if (held := self.books.take_back(request_id, now_ms)) is not None:
+                self._window(held.reservation.model).room.adjust(request_id, 0)
 
     def limit(self, tenant: TenantId, limits: Limits, now_ms: int) -> None:
         """Put a tenant's limits into force."""
-        if (account := self.accounts.get(tenant)) is not None and account.limits != limits:
-            self._changing(tenant, now_ms).limit(limits)
+        self.books.limit(tenant, limits, now_ms)
+        for window in self._windows.values():
+            if window.room.waiting_of(tenant):
+                window.room.weigh(tenant, limits.weight)
 
-    def close_idle_accounts(self, now_ms: int) -> None:
+    def close_idle(self, now_ms: int) -> None:
         """Forget tenants that hold nothing and have not come for a while; the ledger remembers them."""
-        for tenant, account in list(self.accounts.items()):
-            waits = any(room.waiting_of(tenant) for room in self._rooms.values())
-            if not account.outstanding and not waits and now_ms - account.used_ms > ACCOUNT_IDLE_MS:
-                del self.accounts[tenant]
-                for room in self._rooms.values():
-                    room.forget(tenant)
+        waiting = {waiter.query.tenant for window in self._windows.values() for waiter in window.room.waiters.values()}
+        for tenant in self.books.close_idle(waiting, now_ms):
+            for window in self._windows.values():
+                window.room.forget(tenant)
 
-    def status(self) -> dict[str, ModelStatus]:
+    def status(self, now_ms: int) -> dict[str, ModelStatus]:
         """Each model's load: what to scale on."""
-        models = {*self._rooms, *self.supplies, *(model for model, count in self._outstanding.items() if count)}
-        return {model: self._status(model) for model in sorted(models)}
+        busy = (model for model, count in self.books.outstanding.items() if count)
+        return {model: self._status(model, now_ms) for model in sorted({*self._windows, *self.supplies, *busy})}
 
     @property
     def anyone_waits(self) -> bool:
-        return any(len(room) for room in self._rooms.values())
+        return any(len(window.room) for window in self._windows.values())
+
+    def _let_go(self, model: str, window: Window, now_ms: int) -> None:
+        if window.room.waiters and not self.policy.is_full(self._counter(model, now_ms)):
+            for waiter in window.room.drain(lambda waiter: self._may_go(waiter, now_ms)):
+                self._grant(waiter, window, now_ms)
+                if self.policy.is_full(self._counter(model, now_ms)):
+                    break
+        if not self.policy.is_full(self._counter(model, now_ms)):
+            window.pace.rest()
 
     def _may_go(self, waiter: Waiter, now_ms: int) -> bool:
+        return self.policy.may_go(
+            waiter, self.books.payer(waiter.query, now_ms), self._counter(waiter.query.model, now_ms)
+        )
+
+    def _grant(self, waiter: Waiter, window: Window, now_ms: int) -> None:
         query = waiter.query
-        return self.policy.may_go(waiter, self._account(query.tenant, now_ms), self._counter(query.model))
-
-    def _grant(self, waiter: Waiter, now_ms: int) -> None:
-        query, account = waiter.query, self._changing(waiter.query.tenant, now_ms)
         grant_end_ms = now_ms + int(self.grant_holds.total_seconds() * 1000)
-        account.reserve(query.tokens)
-        self._hold(query.id, Reservation(query.tokens, query.tenant, query.model, grant_end_ms))
+        held = self.books.reserve(query, waiter.cost, waiter.service_class, grant_end_ms, now_ms)
+        if waiter.first_eta is not None:
+            window.accuracy.note(waiter.first_eta, (now_ms - waiter.since_ms) / 1000)
         self.decisions["granted"] += 1
-        verdict = Verdict(id=query.id, decision="granted", grant_until=grant_end_ms / 1000, limits=account.view())
-        self._entries.append(Granted(waiter.access, verdict, query.tenant, query.model, query.tokens, grant_end_ms))
+        verdict = Verdict(
+            id=query.id,
+            decision="granted",
+            grant_until=grant_end_ms / 1000,
+            tokens=held.tokens,
+            service_class=waiter.service_class,
+            limits=self.books.payer(query, now_ms).view(),
+        )
+        self.books.note(Granted(waiter.access, verdict, held))
 
-    def _refuse(self, request_id: RequestId, access: AccessId, refusal: Refusal, account: Account) -> None:
+    def _refuse(self, request_id: RequestId, access: AccessId, refusal: Refusal, payer: Payer) -> None:
         self.decisions[refusal.reason] += 1
         verdict = Verdict(
             id=request_id,
@@ -160,101 +181,84 @@ class Gate:
             reason=refusal.reason,
             message=refusal.message,
             retry_after_seconds=refusal.retry_after_seconds,
-            limits=account.view(),
+            limits=payer.view(),
         )
-        self._entries.append(Answered(access, verdict))
+        self.books.note(Answered(access, verdict))
 
     def _end_patience(self, now_ms: int) -> None:
         places: dict[str, Mapping[RequestId, Place]] = {}  # once for all who go: to count them anew is quadratic
         while self._patience and self._patience[0][0] <= now_ms:
             _, request_id, model = heapq.heappop(self._patience)
-            room = self._rooms[model]
-            waiter = room.waiters.get(request_id)
-            if waiter is None or waiter.until_ms > now_ms:
+            room = self._window(model).room
+            if (waiter := room.waiters.get(request_id)) is None:
                 continue
             if model not in places:
                 places[model] = room.places()
-            place = places[model][request_id]
-            account = self._account(waiter.query.tenant, now_ms)
-            eta = self.policy.eta_seconds(waiter, place, account, self._counter(model))
+            payer, place = self.books.payer(waiter.query, now_ms), places[model][request_id]
+            eta = self.policy.eta_seconds(waiter, place, payer, self._counter(model, now_ms))
             room.leave(request_id)
-            self._refuse(request_id, waiter.access, out_of_patience(waiter, account, eta), account)
+            self._refuse(request_id, waiter.access, out_of_patience(waiter, payer, eta), payer)
 
     def _tell_places(self, now_ms: int) -> None:
-        """Who has just come or asked again is told at once; the others twice a second, if they moved."""
+        """Who has just come or asked again is told soon; the others twice a second, if they moved."""
         due = now_ms - self._updated_ms >= UPDATE_MS
-        for room in self._rooms.values():
-            if not due and all(waiter.told for waiter in room.waiters.values()):
-                continue
-            for request_id, place in room.places().items():
-                waiter = room.waiters[request_id]
-                if waiter.told is None or (due and waiter.told != place):
-                    self._tell(waiter, place, now_ms)
+        for window in self._windows.values():
+            if due or window.has_news(now_ms):
+                self._tell_window(window, due, now_ms)
         if due:
             self._updated_ms = now_ms
 
+    def _tell_window(self, window: Window, due: bool, now_ms: int) -> None:
+        window.told_ms = now_ms
+        for request_id, place in window.room.places().items():
+            waiter = window.room.waiters[request_id]
+            if waiter.told is None or (due and waiter.told != place):
+                self._tell(waiter, place, now_ms)
+
     def _tell(self, waiter: Waiter, place: Place, now_ms: int) -> None:
-        query, account = waiter.query, self._account(waiter.query.tenant, now_ms)
+        query, payer = waiter.query, self.books.payer(waiter.query, now_ms)
+        eta = self.policy.eta_seconds(waiter, place, payer, self._counter(query.model, now_ms))
         waiter.told, waiter.updates = place, waiter.updates + 1
+        if waiter.first_eta is None:
+            waiter.first_eta = (now_ms - waiter.since_ms) / 1000 + eta
         verdict = Verdict(
             id=query.id,
             decision="queued",
             number=waiter.updates,
             position=place.position,
             tokens_ahead=place.tokens_ahead,
-            eta_seconds=round(self.policy.eta_seconds(waiter, place, account, self._counter(query.model)), 1),
-            limits=account.view(),
+            eta_seconds=round(eta, 1),
+            limits=payer.view(),
         )
-        self._entries.append(Answered(waiter.access, verdict))
-
-    def _note_levels(self) -> None:
-        for tenant in self._touched:
-            account = self.accounts[tenant]
-            self._entries.append(Levels(tenant, account.tokens.grains, account.requests.grains, account.tokens.at_ms))
-        self._touched.clear()
-
-    def _account(self, tenant: TenantId, now_ms: int) -> Account:
-        account = self.accounts[tenant]
-        account.refresh(now_ms)
-        account.used_ms = now_ms
-        return account
-
-    def _changing(self, tenant: TenantId, now_ms: int) -> Account:
-        self._touched.add(tenant)
-        return self._account(tenant, now_ms)
-
-    def _hold(self, request_id: RequestId, held: Reservation) -> None:
-        self.reservations[request_id] = held
-        self._outstanding[held.model] += 1
-        self._outstanding_tokens[held.model] += held.tokens
-
-    def _release(self, request_id: RequestId) -> Reservation | None:
-        held = self.reservations.pop(request_id, None)
-        if held is not None:
-            self._outstanding[held.model] -= 1
-            self._outstanding_tokens[held.model] -= held.tokens
-        return held
+        self.books.note(Answered(waiter.access, verdict))
 
     def _leave(self, request_id: RequestId) -> None:
-        for room in self._rooms.values():
-            room.leave(request_id)
+        for window in self._windows.values():
+            window.room.leave(request_id)
 
-    def _room(self, model: str) -> WaitingRoom:
-        return self._rooms.setdefault(model, WaitingRoom())
+    def _window(self, model: str) -> Window:
+        return self._windows.setdefault(model, Window())
 
-    def _counter(self, model: str) -> Counter:
+    def _counter(self, model: str, now_ms: int) -> Counter:
+        window = self._window(model)
         return Counter(
             supply=self.supplies.get(model, Supply()),
-            outstanding=self._outstanding[model],
-            outstanding_tokens=self._outstanding_tokens[model],
-            room=self._room(model),
+            outstanding=self.books.outstanding[model],
+            outstanding_tokens=self.books.outstanding_tokens[model],
+            room=window.room,
+            from_zero=self.books.tariff.of(model).from_zero,
+            tokens_per_second=window.pace.per_second(now_ms),
+            used_share=window.pace.used_share,
         )
 
-    def _status(self, model: str) -> ModelStatus:
-        counter = self._counter(model)
+    def _status(self, model: str, now_ms: int) -> ModelStatus:
+        counter = self._counter(model, now_ms)
         return ModelStatus(
             waiting=len(counter.room),
             waiting_tokens=counter.room.tokens,
             outstanding=counter.outstanding,
             slots=counter.supply.slots,
+            tokens_per_second=round(counter.tokens_per_second, 1),
+            eta_error=round(self._window(model).accuracy.error, 3),
+            estimate_error=round(self.books.estimate_error(model), 3),
         )

@@ -1,4 +1,5 @@
-"""What the gate keeps in Redis: reservations, each tenant's sums and bucket levels, the limits set for it."""
+"""What the gate keeps in Redis of a tenant: what is held for it, its sums, its use of quotas, its buckets, its answers'
+length; and, read only, the limits set for it."""
 
 from __future__ import annotations
 
@@ -10,15 +11,21 @@ from redis.asyncio import Redis
 
 from contracts import keys, logs
 from contracts.functions import GateBook, Tenure
-from contracts.functions.gate import Entry
+from contracts.functions.gate import Entry, Reservation
 from contracts.ids import RequestId, TenantId
 from contracts.messages import ModelStatus
-from limiter.account import Account, Limits
+from limiter.account import Account, AccountName
+from limiter.books import Tenant
 from limiter.bucket import Bucket
-from limiter.gate import Reservation
+from limiter.estimates import Estimate
+from limiter.limits import Caps, Limits, limits_of
+from limiter.spending import KINDS, Spending, period
+from limiter.tariff import Cost
 
 ENTRIES_AT_MOST = 500
 STATUS_SECONDS = 10
+
+Row = Mapping[bytes, bytes]
 
 
 class Ledger:
@@ -33,17 +40,34 @@ class Ledger:
     async def reservations(self) -> dict[RequestId, Reservation]:
         """Every grant that has not been settled."""
         held = cast(dict[bytes, bytes], await self._redis.hgetall(keys.reservations()))
-        return {RequestId(request_id.decode()): _reservation(text.decode()) for request_id, text in held.items()}
+        return {RequestId(request_id.decode()): Reservation.decode(wire) for request_id, wire in held.items()}
 
-    async def accounts(self, tenants: Collection[TenantId], now_ms: int) -> list[Account]:
-        """The accounts of ``tenants`` at ``now_ms``, read in one round trip."""
+    async def tenants(self, names: Collection[TenantId], now_ms: int) -> dict[TenantId, Tenant]:
+        """Limits, quotas' use and estimates of tenants, read in one round trip. Nothing is reserved yet."""
+        periods = [period(kind, now_ms) for kind in KINDS]
         async with self._redis.pipeline(transaction=False) as pipe:
-            for tenant in tenants:
-                pipe.hmget(keys.ledger(tenant), ["token_level", "request_level", "level_at"])
+            for tenant in names:
                 pipe.hgetall(keys.limits(tenant))
+                pipe.hgetall(keys.estimates(tenant))
+                for name in periods:
+                    pipe.hgetall(keys.spent(tenant, name))
+            rows = iter(await pipe.execute())
+        return {
+            tenant: Tenant(
+                limits=self._limits(tenant, next(rows)),
+                estimates=_estimates(next(rows)),
+                spending=Spending({name: _cost(next(rows)) for name in periods}),
+            )
+            for tenant in names
+        }
+
+    async def accounts(self, wanted: Mapping[AccountName, Caps], now_ms: int) -> list[Account]:
+        """Accounts as they stand at ``now_ms``, read in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in wanted:
+                pipe.hmget(keys.levels(keys.hashed(*name)), ["token_level", "request_level", "level_at"])
             rows = await pipe.execute()
-        pairs = zip(tenants, rows[::2], rows[1::2], strict=True)
-        return [_account(tenant, self._limits(tenant, limits), levels, now_ms) for tenant, levels, limits in pairs]
+        return [_account(name, caps, levels, now_ms) for (name, caps), levels in zip(wanted.items(), rows, strict=True)]
 
     async def limits(self, tenants: Collection[TenantId]) -> dict[TenantId, Limits]:
         """The limits of ``tenants``, read in one round trip."""
@@ -73,35 +97,26 @@ class Ledger:
                 pipe.expire(keys.gate_status(), STATUS_SECONDS)
             await pipe.execute()
 
-    def _limits(self, tenant: TenantId, row: Mapping[bytes, bytes]) -> Limits:
-        def value(name: str, default: float) -> float:
-            try:
-                number = float(row.get(name.encode(), default))
-            except ValueError:
-                number = -1.0
-            if number >= 0:
-                return number
-            logs.get().warning("limiter.bad_limit", sentence=f"The limit {name} is no number.", tenant=tenant)
-            return default
-
-        return Limits(
-            tokens_per_minute=max(1, int(value("tokens_per_minute", self._defaults.tokens_per_minute))),
-            requests_per_minute=max(1, int(value("requests_per_minute", self._defaults.requests_per_minute))),
-            concurrency=int(value("concurrency", self._defaults.concurrency)),
-            wait_seconds=value("wait_seconds", self._defaults.wait_seconds),
-        )
+    def _limits(self, tenant: TenantId, row: Row) -> Limits:
+        limits, bad = limits_of({name.decode(): value.decode() for name, value in row.items()}, self._defaults)
+        for name in bad:
+            logs.get().warning("limiter.bad_limit", sentence=f"The limit {name} makes no sense.", tenant=tenant)
+        return limits
 
 
-def _reservation(text: str) -> Reservation:
-    tokens, grant_end_ms, tenant, model = text.split(":", 3)
-    return Reservation(int(tokens), TenantId(tenant), model, int(grant_end_ms))
+def _cost(row: Row) -> Cost:
+    return Cost(int(row.get(b"tokens", 0)), int(row.get(b"nanos", 0)))
 
 
-def _account(tenant: TenantId, limits: Limits, levels: Sequence[Any], now_ms: int) -> Account:
-    account = Account.fresh(tenant, limits, now_ms)
+def _estimates(row: Row) -> dict[str, Estimate]:
+    return {model.decode(): Estimate.read(text.decode()) for model, text in row.items()}
+
+
+def _account(name: AccountName, caps: Caps, levels: Sequence[Any], now_ms: int) -> Account:
+    account = Account.fresh(name, caps, now_ms)
     if None in levels:
         return account
     tokens, requests, at_ms = (int(level) for level in levels)
-    account.tokens = Bucket(limits.tokens_per_minute, tokens, at_ms).at(now_ms)
-    account.requests = Bucket(limits.requests_per_minute, requests, at_ms).at(now_ms)
+    account.tokens = Bucket(caps.tokens_per_minute, tokens, at_ms).at(now_ms)
+    account.requests = Bucket(caps.requests_per_minute, requests, at_ms).at(now_ms)
     return account

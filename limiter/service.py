@@ -18,7 +18,7 @@ from contracts import logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.errors import DecodeError
 from contracts.functions import Deposed, Tenure
-from contracts.ids import RequestId
+from contracts.ids import RequestId, TenantId
 from contracts.messages import Asks
 from limiter.clock import SteadyClock
 from limiter.fleet import Fleet
@@ -112,7 +112,7 @@ class _Reign:
         while True:
             await self._inbox.wait(TICK_SECONDS if self._gate.anyone_waits else IDLE_SECONDS)
             heard, since = self._inbox.take()
-            await self._open_accounts(heard)
+            await self._open([(query.tenant, query.user, query.key) for asks in heard for query in asks.queries])
             self._weigh(heard)
             entries, committed = self._gate.decide(self._clock.now_ms()), self._next_commit()
             if entries:
@@ -121,25 +121,36 @@ class _Reign:
             committed.set_result(None)
             self._measure(since)
 
-    async def _open_accounts(self, heard: Sequence[Asks]) -> None:
-        """Read the accounts of tenants who have not come lately; one round trip for all of them."""
-        wanted = {query.tenant for asks in heard for query in asks.queries}
-        while tenants := wanted - self._gate.accounts.keys():  # others may be closed as idle while these are read
-            self._gate.open(await self._parts.ledger.accounts(sorted(tenants), self._clock.now_ms()))
+    async def _open(self, payers: Sequence[tuple[TenantId, str, str]]) -> None:
+        """Read the books of those who have not come lately: tenants, then the accounts that their limits call for.
+
+        Others may be closed as idle while these are read, hence the loop.
+        """
+        books, wanted = self._gate.books, {tenant for tenant, _, _ in payers}
+        while True:
+            if tenants := wanted - books.tenants.keys():
+                books.tenants |= await self._parts.ledger.tenants(sorted(tenants), self._clock.now_ms())
+            elif accounts := books.unknown_accounts(payers):
+                opened = await self._parts.ledger.accounts(accounts, self._clock.now_ms())
+                books.accounts |= {account.name: account for account in opened}
+            else:
+                return
 
     def _weigh(self, heard: Sequence[Asks]) -> None:
         now_ms = self._clock.now_ms()
         for asks in heard:
+            for request_id in asks.withdrawn:  # first: who asks for the same id in one breath asks anew
+                self._gate.withdraw(request_id, now_ms)
             for query in asks.queries:
                 self._gate.ask(query, now_ms)
-            for request_id in asks.withdrawn:
-                self._gate.withdraw(request_id, now_ms)
+            for correction in asks.corrections:
+                self._gate.correct(correction, now_ms)
 
     async def _look(self) -> NoReturn:
         """Keep up with the fleet and with the limits that are set."""
         while True:
             self._gate.supplies = await self._parts.fleet.look()
-            limits = await self._parts.ledger.limits(list(self._gate.accounts))
+            limits = await self._parts.ledger.limits(list(self._gate.books.tenants))
             for tenant, its_limits in limits.items():
                 self._gate.limit(tenant, its_limits, self._clock.now_ms())
             self._inbox.wake()
@@ -147,23 +158,22 @@ class _Reign:
 
     async def _report(self) -> NoReturn:
         while True:
-            status = self._gate.status()
+            status = self._gate.status(self._clock.now_ms())
             self._parts.metrics.load(status)
             await self._parts.ledger.publish_status(status)
-            self._gate.close_idle_accounts(self._clock.now_ms())
+            self._gate.close_idle(self._clock.now_ms())
             await asyncio.sleep(STATUS_SECONDS)
 
     async def _restore(self) -> None:
         """The gate as the ledger has it, and the fleet as it is, before the first decision."""
         reservations = await self._parts.ledger.reservations()
-        tenants = sorted({held.tenant for held in reservations.values()})
-        self._gate.open(await self._parts.ledger.accounts(tenants, self._clock.now_ms()))
-        self._gate.restore(reservations)
+        await self._open([(held.tenant, held.user, held.key) for held in reservations.values()])
+        self._gate.books.restore(reservations)
         self._gate.supplies = await self._parts.fleet.look()
 
     async def _settle(self, records: Sequence[UsageRecord]) -> None:
         for record in records:
-            self._gate.settle(record.id, record.usage.total_tokens, self._clock.now_ms())
+            self._gate.settle(record.id, record.usage, record.state, self._clock.now_ms())
         await self._until_committed()
 
     def _refund(self, never_submitted: Sequence[RequestId]) -> None:
@@ -172,7 +182,7 @@ class _Reign:
         self._inbox.wake()
 
     def _overdue(self) -> list[RequestId]:
-        return self._overdues.among(self._gate.reservations, self._clock.now_ms())
+        return self._overdues.among(self._gate.books.held, self._clock.now_ms())
 
     async def _until_committed(self) -> None:
         """Return once all that the gate has been told is in the ledger."""

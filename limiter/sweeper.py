@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from contracts import keys
 from contracts.functions import Protocol
 from contracts.ids import RequestId, Shard
-from limiter.gate import Reservation
+from limiter.books import Held
 
 SWEEP_EVERY = timedelta(seconds=1)
 LOOK_AGAIN_MS = 60_000
@@ -54,12 +54,12 @@ class Overdues:
         self._slack_ms = slack_ms
         self._look_at: dict[RequestId, int] = {}
 
-    def among(self, reservations: Mapping[RequestId, Reservation], now_ms: int) -> list[RequestId]:
+    def among(self, held: Mapping[RequestId, Held], now_ms: int) -> list[RequestId]:
         due = [
             request_id
-            for request_id, held in reservations.items()
-            if self._look_at.get(request_id, held.grant_end_ms + self._slack_ms) <= now_ms
+            for request_id, one in held.items()
+            if self._look_at.get(request_id, one.reservation.grant_end_ms + self._slack_ms) <= now_ms
         ][:LOOKS_AT_MOST]
-        self._look_at = {known: at for known, at in self._look_at.items() if known in reservations}
+        self._look_at = {known: at for known, at in self._look_at.items() if known in held}
         self._look_at.update((request_id, now_ms + LOOK_AGAIN_MS) for request_id in due)
         return due

@@ -7,18 +7,39 @@ worker's terminal append) and ``push`` (another service's message). This module 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+import msgspec
 from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.ids import RequestId, SessionId
 from contracts.messages import ChatMessage
-from memory.session import RETENTION
+from memory.session import RETENTION, Session, session_from
 
 LENGTH = 2000
+NEWS_AT_MOST = 100
+"""Entries of one session that are read at once by who follows it."""
+BEGINNING = "0-0"
+"""The position before a session's first entry."""
+
+Kind = Literal["started", "finished", "push"]
+_KINDS: dict[str, Kind] = {"turn.started": "started", "turn.finished": "finished", "push": "push"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a session's stream. ``status`` is of a finished turn; ``publisher``, ``metadata`` are of a push."""
+
+    id: str
+    kind: Kind
+    text: str
+    request: RequestId | None = None
+    status: str = ""
+    publisher: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,8 @@ class Turn:
     """One user message and its answer, or a push (then ``question`` is ``None``).
 
     ``id`` is the stream id of its first entry, ``<milliseconds>-<n>``. ``answer`` is ``None`` while it is generated;
-    ``status`` is the request's end (``done``, ``incomplete``, ``cancelled``, …), ``running`` before, ``push`` for one.
+    ``status`` is the request's end (``done``, ``incomplete``, ``cancelled``, …), ``running`` before, ``push`` for one,
+    which ``publisher`` sent with its ``metadata``.
     """
 
     id: str
@@ -34,6 +56,8 @@ class Turn:
     answer: str | None
     status: str
     request: RequestId | None = None
+    publisher: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def at(self) -> float:
@@ -47,6 +71,40 @@ class Turn:
             return ()
         asked = (ChatMessage(role="user", content=self.question),) if self.question is not None else ()
         return (*asked, ChatMessage(role="assistant", content=self.answer))
+
+
+@dataclass(frozen=True)
+class News:
+    """A session as it is now (``None``: it is no more), and its entries behind a position, oldest first."""
+
+    session: Session | None
+    entries: tuple[Entry, ...]
+
+    @property
+    def more(self) -> bool:
+        """Whether there may be entries that were not read."""
+        return len(self.entries) == NEWS_AT_MOST
+
+
+class Joining:
+    """Joins entries to turns, taken in their order. ``running`` are the turns without an end so far."""
+
+    def __init__(self) -> None:
+        self.running: dict[RequestId | None, Turn] = {}
+
+    def take(self, entry: Entry) -> Turn:
+        """The turn that the entry began or ended. An end whose start is out of reach stands alone, as an answer."""
+        match entry.kind:
+            case "started":
+                self.running[entry.request] = Turn(entry.id, entry.text, None, "running", entry.request)
+                return self.running[entry.request]
+            case "finished":
+                begun = self.running.pop(entry.request, Turn(entry.id, None, None, "running", entry.request))
+                return replace(begun, answer=entry.text, status=entry.status)
+            case "push":
+                return Turn(
+                    entry.id, None, entry.text, "push", publisher=entry.publisher, metadata=dict(entry.metadata)
+                )
 
 
 class History:
@@ -70,12 +128,22 @@ class History:
         )
         return _turns(entries)[:limit]
 
-    async def push(self, session: SessionId, text: str, publisher: str) -> Turn:
-        """Append another service's message; it becomes part of what the model sees."""
-        fields: dict[Any, Any] = {"type": "push", "text": text, "publisher": publisher}
-        entry: Any = await self._redis.xadd(keys.turns(session), fields, maxlen=LENGTH, approximate=True)
-        await self._redis.expire(keys.turns(session), RETENTION)
-        return Turn(entry.decode(), None, text, "push")
+    async def entries(self, session: SessionId, limit: int = NEWS_AT_MOST) -> list[Entry]:
+        """The last entries, oldest first; at most ``limit``."""
+        found: Any = await self._redis.xrevrange(keys.turns(session), count=limit)
+        return _entries(reversed(found))
+
+    async def news(self, positions: Sequence[tuple[SessionId, str]]) -> list[News]:
+        """Each session, and what was said in it behind a position (an entry's id), in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for session, position in positions:
+                pipe.hgetall(keys.session(session))
+                pipe.xrange(keys.turns(session), min=f"({position}", count=NEWS_AT_MOST)
+            found: list[Any] = await pipe.execute()
+        return [
+            News(session_from(session, stored) if b"tenant" in stored else None, tuple(_entries(entries)))
+            for (session, _), stored, entries in zip(positions, found[::2], found[1::2], strict=True)
+        ]
 
     async def add(self, session: SessionId, question: str | None, answer: str | None) -> Turn:
         """Append a finished turn that was not generated here, such as a conversation's initial items."""
@@ -88,29 +156,43 @@ class History:
                     keys.turns(session), {"type": "turn.finished", "request": "", "status": "done", "text": answer}
                 )
             pipe.expire(keys.turns(session), RETENTION)
+            pipe.publish(keys.session_channel(session), "1")
             ids = await pipe.execute()
         return replace(turn, id=ids[0].decode() if isinstance(ids[0], bytes) else turn.id)
 
 
+def position_of(entry_id: str) -> tuple[int, int]:
+    """An entry's id as Redis orders them."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
+
+
 def _turns(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Turn]:
-    """Join each start with its finish. A finish whose start is out of reach stands alone, as an answer."""
-    turns: list[Turn] = []
-    open_turns: dict[str, int] = {}
-    for raw_id, raw in entries:
-        entry = {name.decode(): value.decode("utf-8", "replace") for name, value in raw.items()}
-        request = RequestId(entry.get("request", "")) or None
-        match entry["type"]:
-            case "turn.started":
-                open_turns[request or ""] = len(turns)
-                turns.append(Turn(raw_id.decode(), entry["text"], None, "running", request))
-            case "turn.finished":
-                at = open_turns.pop(request or "", None)
-                if at is None:
-                    turns.append(Turn(raw_id.decode(), None, entry["text"], entry["status"], request))
-                else:
-                    turns[at] = replace(turns[at], answer=entry["text"], status=entry["status"])
-            case "push":
-                turns.append(Turn(raw_id.decode(), None, entry["text"], "push"))
-            case _:
-                continue  # written by a newer release; not ours to show
-    return turns
+    """The turns in the order they began."""
+    joining = Joining()
+    turns: dict[str, Turn] = {}
+    for entry in _entries(entries):
+        turn = joining.take(entry)
+        turns[turn.id] = turn
+    return list(turns.values())
+
+
+def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    """What was written by a newer release is passed over: it is not ours to show."""
+    return [entry for entry_id, fields in raw if (entry := _entry(entry_id, fields)) is not None]
+
+
+def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry | None:
+    said = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
+    kind = _KINDS.get(said["type"])
+    if kind is None:
+        return None
+    return Entry(
+        id=entry_id.decode(),
+        kind=kind,
+        text=said["text"],
+        request=RequestId(said.get("request", "")) or None,
+        status=said.get("status", ""),
+        publisher=said.get("publisher", ""),
+        metadata=msgspec.json.decode(said.get("metadata", "{}"), type=dict[str, str]),
+    )

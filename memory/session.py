@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,8 @@ from contracts.ids import BadId, SessionId, Shard, TenantId, new_session_id, sha
 RETENTION = timedelta(days=30)
 MAX_METADATA = 16
 MAX_METADATA_CHARACTERS = 512
+LATEST = 5
+"""Sessions of a user that are looked at on a shard to find the newest one that lives."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,17 @@ class Sessions:
         self._redis = redis
 
     async def create(
-        self, shard: Shard, tenant: TenantId, user: str, *, title: str = "", metadata: Mapping[str, str] | None = None
+        self,
+        shard: Shard,
+        tenant: TenantId,
+        user: str,
+        *,
+        title: str = "",
+        metadata: Mapping[str, str] | None = None,
+        session_id: SessionId | None = None,
     ) -> Session:
-        """A new, empty session, listed under its user."""
-        session = Session(new_session_id(shard), tenant, user, title, time.time(), metadata or {})
+        """A new, empty session, listed under its user. ``session_id`` is given for one whose id was drawn before."""
+        session = Session(session_id or new_session_id(shard), tenant, user, title, time.time(), metadata or {})
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(session))
             pipe.expire(keys.session(session.id), RETENTION)
@@ -65,7 +74,7 @@ class Sessions:
         stored: Any = await self._redis.hgetall(keys.session(found))
         if stored.get(b"tenant", b"").decode() != tenant:
             raise _unknown(session_id)
-        session = _session(found, stored)
+        session = session_from(found, stored)
         await self._renew(session)
         return session
 
@@ -77,7 +86,20 @@ class Sessions:
             for session_id in ids:
                 pipe.hgetall(keys.session(session_id))
             rows: list[dict[bytes, bytes]] = await pipe.execute()
-        return [_session(session_id, row) for session_id, row in zip(ids, rows, strict=True) if row]
+        return [session_from(session_id, row) for session_id, row in zip(ids, rows, strict=True) if row]
+
+    async def newest(self, shards: Iterable[Shard], tenant: TenantId, user: str) -> SessionId | None:
+        """The session that a user used last, on whichever shard; ``None`` if there is none."""
+        last: list[tuple[float, SessionId]] = []
+        for shard in shards:
+            found: Any = await self._redis.zrange(
+                keys.sessions(shard, tenant, user), 0, LATEST - 1, desc=True, withscores=True
+            )
+            last += [(score, SessionId(raw.decode())) for raw, score in found]
+        for _, session_id in sorted(last, reverse=True):
+            if await self._redis.exists(keys.session(session_id)):  # one that has expired is listed for a while
+                return session_id
+        return None
 
     async def update(self, session: Session, *, title: str | None, metadata: Mapping[str, str] | None) -> Session:
         """Rename, or replace the metadata; ``None`` leaves as it is."""
@@ -89,7 +111,10 @@ class Sessions:
             session.created_at,
             session.metadata if metadata is None else metadata,
         )
-        await self._redis.hset(keys.session(session.id), mapping=_fields(changed))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hset(keys.session(session.id), mapping=_fields(changed))
+            pipe.publish(keys.session_channel(session.id), "1")
+            await pipe.execute()
         return changed
 
     async def delete(self, session: Session) -> None:
@@ -98,6 +123,7 @@ class Sessions:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.session(session.id), keys.turns(session.id))
             pipe.zrem(keys.sessions(shard, session.tenant, session.user), session.id)
+            pipe.publish(keys.session_channel(session.id), "1")
             await pipe.execute()
 
     async def _renew(self, session: Session) -> None:
@@ -124,7 +150,8 @@ def _fields(session: Session) -> dict[Any, Any]:
     }
 
 
-def _session(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Session:
+def session_from(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Session:
+    """A session as its hash has it."""
     return Session(
         id=session_id,
         tenant=TenantId(stored[b"tenant"].decode()),

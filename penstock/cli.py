@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,10 +22,16 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="The settings of the services.", no_args_is_help=True)
 letters_app = typer.Typer(help="Requests that were given up.", no_args_is_help=True)
+limits_app = typer.Typer(help="What each tenant may do, and what it has done.", no_args_is_help=True)
 app.add_typer(faq_app, name="faq")
 app.add_typer(config_app, name="config")
 app.add_typer(letters_app, name="deadletters")
+app.add_typer(limits_app, name="limits")
 
+TenantName = Annotated[str, typer.Argument(help="The tenant, as its keys name it.")]
+Assignments = Annotated[
+    list[str], typer.Argument(help="Such as tokens_per_minute=200000; without a value it is as if it was never set.")
+]
 RequestToken = Annotated[str, typer.Argument(help="The request, such as s0_…; 'list' shows it.")]
 
 
@@ -143,6 +150,77 @@ def deadletters_drop(request: RequestToken, url: Url = None, data: Data = DEFAUL
 
     deadletters.drop(target.find(url, data), request)
     typer.echo(f"{request} is forgotten.")
+
+
+@limits_app.command("show")
+def limits_show(tenant: TenantName, as_json: AsJson = False, url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Show a tenant's limits, its ledger for each model (granted = settled + reserved + refunded), and what it has used
+    today and this month (UTC)."""
+    from penstock import limits, target
+
+    _print_limits(limits.show(target.find(url, data), tenant), as_json=as_json)
+
+
+@limits_app.command("set")
+def limits_set(
+    tenant: TenantName,
+    assignments: Assignments,
+    as_json: AsJson = False,
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Change some of a tenant's limits; the others stay. In force within a second.
+
+    tokens_per_minute, requests_per_minute and concurrency bound the tenant; with user_ or key_ in front, each of its
+    users and keys. tokens_per_day, tokens_per_month, usd_per_day and usd_per_month are quotas. wait_seconds is the
+    longest wait, weight the share against others who wait. on_full=batch lets requests overflow into the batch class,
+    fail_open=true lets them go on while no limiter answers.
+    """
+    from penstock import limits, target
+
+    chosen = limits.parse(assignments)
+    _print_limits(limits.change(target.find(url, data), tenant, chosen), as_json=as_json)
+
+
+@limits_app.command("clear")
+def limits_clear(tenant: TenantName, as_json: AsJson = False, url: Url = None, data: Data = DEFAULT_DATA) -> None:
+    """Give a tenant the limiter's defaults; what it has used stays."""
+    from penstock import limits, target
+
+    _print_limits(limits.clear(target.find(url, data), tenant), as_json=as_json)
+
+
+@config_app.command("show")
+def config_show(
+    origin: Annotated[bool, typer.Option("--origin", help="Say where each value comes from.")] = False,
+) -> None:
+    """Show every setting; secrets are starred."""
+    from penstock import config
+
+    typer.echo(config.show(origin=origin))
+
+
+def main() -> None:
+    """The entry point: what a command cannot do is one sentence, not a traceback."""
+    try:
+        app()
+    except CommandError as error:
+        typer.echo(f"penstock: {error}", err=True)
+        sys.exit(error.status)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _print_limits(found: dict[str, Any], *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from penstock import limits
+
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for table in limits.tables(found):
+        Console().print(table)
 
 
 def _write(text: str) -> None:

@@ -43,23 +43,23 @@ def get(target: Target, path: str) -> Any:
     return send(target, "GET", path)
 
 
-def send(target: Target, method: str, path: str) -> Any:
-    """The JSON that a request without a body brings.
+def send(target: Target, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """The JSON that a request brings; ``body`` is sent as JSON, if there is one.
 
     Raises:
         CommandError: nobody answers, or the answer is an error; says which.
     """
     headers = {"Authorization": f"Bearer {target.key}"}
     try:
-        response = httpx2.request(method, target.url + path, headers=headers, timeout=10)
+        response = httpx2.request(method, target.url + path, headers=headers, json=body, timeout=10)
     except httpx2.HTTPError as error:
         raise CommandError(
             f"Nothing answers at {target.url} ({error}). Start it with 'penstock up', or use --url."
         ) from error
-    body = response.json()
+    answer = response.json()
     if response.is_error:
-        raise CommandError(body["error"]["message"])
-    return body
+        raise CommandError(answer["error"]["message"])
+    return answer
 
 
 def _listed(folder: DataFolder) -> str | None:

@@ -1,4 +1,4 @@
-"""``/admin``: keys, limits, queues, workers. Every route takes the ``admin`` scope, over all tenants."""
+"""``/admin``: keys, queues, workers. Every route takes the ``admin`` scope, over all tenants."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends
 from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from access.auth import Caller, StoredKey
-from access.context import Context, InContext, caller_of
+from access.context import InContext, caller_of
 from access.load import loads
-from access.routes.bodies import Body, Name, refuse_unhonoured
+from access.routes.bodies import Body, Name
 from access.routes.pages import listing
-from contracts import keys
-from contracts.errors import CallerError, NotFound
-from contracts.ids import TenantId, is_name
+from contracts.errors import CallerError
 
 
 async def administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
@@ -26,15 +24,6 @@ async def administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller
 
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(administrator)])
-
-Tenant = Annotated[str, Path(max_length=64)]
-
-LIMITS_UNHONOURED: dict[str, tuple[Any, ...]] = {
-    "tokens_per_day": (),
-    "usd_per_month": (),
-    "weight": (1,),
-    "on_full": ("refuse",),
-}
 
 
 class KeyBody(Body):
@@ -45,15 +34,6 @@ class KeyBody(Body):
     scopes: Annotated[list[str], Field(min_length=1, max_length=10)]
     user: Name | None = None
     expires_at: Annotated[float, Field(gt=0, le=1e11, allow_inf_nan=False)] | None = None
-
-
-class LimitsBody(Body):
-    """What is left out is the limiter's default."""
-
-    tokens_per_minute: Annotated[int, Field(ge=1, le=10**12)] | None = None
-    requests_per_minute: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    concurrency: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    wait_seconds: Annotated[float, Field(ge=0, le=3600)] | None = None
 
 
 @router.post("/keys")
@@ -78,27 +58,6 @@ async def revoke_key(prefix: str, context: InContext) -> Response:
     """Make a key invalid: here at once, on every access process within five seconds."""
     await context.keys.revoke(prefix)
     return JSONResponse({"id": prefix, "object": "api_key.deleted", "deleted": True})
-
-
-@router.get("/limits/{tenant}")
-async def get_limits(tenant: Tenant, context: InContext) -> Response:
-    """The limits set for a tenant, and its live ledger."""
-    return JSONResponse(await _limits(context, _named(tenant)))
-
-
-@router.put("/limits/{tenant}")
-async def put_limits(tenant: Tenant, body: LimitsBody, context: InContext) -> Response:
-    """Replace the limits set for a tenant."""
-    refuse_unhonoured(body, LIMITS_UNHONOURED)
-    named = _named(tenant)
-    given: dict[Any, Any] = {name: getattr(body, name) for name in LimitsBody.model_fields}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    async with context.redis.pipeline(transaction=True) as pipe:
-        pipe.delete(keys.limits(named))
-        if chosen:
-            pipe.hset(keys.limits(named), mapping=chosen)
-        await pipe.execute()
-    return JSONResponse(await _limits(context, named))
 
 
 @router.get("/queues")
@@ -131,26 +90,6 @@ async def list_workers(context: InContext) -> Response:
         for beat in beats
     ]
     return JSONResponse(listing(rows))
-
-
-def _named(tenant: str) -> TenantId:
-    if not is_name(tenant):
-        raise NotFound(
-            "A tenant is named by letters, digits, '.', '_' and '-'.", code="tenant_not_found", param="tenant"
-        )
-    return TenantId(tenant)
-
-
-async def _limits(context: Context, tenant: TenantId) -> dict[str, Any]:
-    async with context.redis.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.limits(tenant))
-        pipe.hgetall(keys.ledger(tenant))
-        chosen, ledger = await pipe.execute()
-    return {"object": "limits", "tenant": tenant, "limits": _numbers(chosen), "ledger": _numbers(ledger)}
-
-
-def _numbers(row: dict[bytes, bytes]) -> dict[str, int | float]:
-    return {name.decode(): int(raw) if raw.lstrip(b"-").isdigit() else float(raw) for name, raw in sorted(row.items())}
 
 
 def _key(stored: StoredKey) -> dict[str, Any]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import JSONResponse, Response
 
 from access.auth import Caller
-from access.context import ByCaller, Context, InContext
-from access.conversations import session_of
-from access.items import Item, all_items, items_of, milliseconds_of, turns_from, unknown_item
+from access.context import ByCaller, Context, InContext, caller_of
+from access.conversations import conversation_object, session_of
+from access.items import all_items, items_of, milliseconds_of, turns_from, unknown_item
+from access.pushes import publisher_of, push_once
 from access.routes.bodies import Body, ChatBodyMessage, Metadata, Name
 from access.routes.pages import AskedPage, Page, listing
-from contracts.ids import CONVERSATION_PREFIX, SessionId, Shard
+from access.session_events import Device, checked_cursor, opening
+from contracts.functions import Push
+from contracts.ids import SessionId, Shard
 from contracts.messages import ChatMessage
 from memory import Session, Turn
 from memory.history import LENGTH
@@ -41,10 +44,12 @@ def span_asked(since: Moment = None, until: Moment = None) -> Span:
 
 
 class ItemBody(ChatBodyMessage):
-    """A message, as text or as parts of text."""
+    """A message, as text or as parts of text. ``id`` and ``metadata`` are a push's."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
     type: Literal["message"] = "message"
+    id: Name | None = None
+    metadata: Metadata | None = None
 
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
@@ -82,7 +87,7 @@ async def create_conversation(context: InContext, caller: ByCaller, body: Conver
     session = await context.sessions.create(shard, caller.tenant, user, title=body.title, metadata=body.metadata)
     for question, answer in pairs:
         await context.history.add(session.id, question, answer)
-    return JSONResponse(_conversation(session))
+    return JSONResponse(conversation_object(session))
 
 
 @router.get("/v1/conversations")
@@ -95,13 +100,13 @@ async def list_conversations(
     for shard in map(Shard, range(context.settings.shards)):
         sessions += await context.sessions.list(shard, caller.tenant, caller.user or user, limit=1000)
     newest = sorted(sessions, key=lambda session: -session.created_at)
-    return JSONResponse(page.of([_conversation(session) for session in newest]))
+    return JSONResponse(page.of([conversation_object(session) for session in newest]))
 
 
 @router.get("/v1/conversations/{conversation_id}")
 async def get_conversation(conversation_id: str, context: InContext, caller: ByCaller) -> Response:
     """One conversation, without what was said."""
-    return JSONResponse(_conversation(await _session(context, caller, conversation_id)))
+    return JSONResponse(conversation_object(await _session(context, caller, conversation_id)))
 
 
 @router.post("/v1/conversations/{conversation_id}")
@@ -111,7 +116,7 @@ async def update_conversation(
     """Rename, or replace the metadata."""
     session = await _session(context, caller, conversation_id)
     changed = await context.sessions.update(session, title=body.title, metadata=body.metadata)
-    return JSONResponse(_conversation(changed))
+    return JSONResponse(conversation_object(changed))
 
 
 @router.delete("/v1/conversations/{conversation_id}")
@@ -119,6 +124,22 @@ async def delete_conversation(conversation_id: str, context: InContext, caller: 
     """Delete a conversation and what was said in it."""
     await context.sessions.delete(await _session(context, caller, conversation_id))
     return JSONResponse({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
+
+
+@router.get("/v1/conversations/{conversation_id}/events")
+async def follow_conversation(
+    conversation_id: str,
+    request: Request,
+    context: InContext,
+    caller: ByCaller,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Everything that happens in a conversation, for each of its devices, on any access process."""
+    cursor = checked_cursor(last_event_id)
+    session = await _session(context, caller, conversation_id)
+    opened = await opening(context, caller, session, cursor)
+    device = Device(context, caller, session, opened, allowed=lambda: caller_of(request))
+    return context.stream(device.frames(), on_leave=device.left)
 
 
 @router.get("/v1/conversations/{conversation_id}/items")
@@ -136,16 +157,23 @@ async def list_items(
 
 
 @router.post("/v1/conversations/{conversation_id}/items")
-async def create_items(conversation_id: str, body: ItemsBody, context: InContext, caller: ByCaller) -> Response:
+async def create_items(
+    conversation_id: str,
+    body: ItemsBody,
+    context: InContext,
+    caller: ByCaller,
+    idempotency_key: Annotated[str | None, Header(max_length=256)] = None,
+) -> Response:
     """Put messages into a conversation.
 
-    With the ``push`` scope an assistant's message is a proactive one: another service speaks, and the model sees it.
-    Messages of a dialogue that was had elsewhere take the ``inference`` scope.
+    With the ``push`` scope an assistant's message is a proactive one: another service speaks, and the model sees it. It
+    is put in once by its ``id``, or by its place under the idempotency key. Messages of a dialogue that was had
+    elsewhere take the ``inference`` scope.
     """
     pushes = all(item.role == "assistant" for item in body.items) and "push" in caller.scopes
     session = await _session(context, caller, conversation_id, "push" if pushes else "inference")
     if pushes:
-        turns = [await context.history.push(session.id, item.text, caller.key) for item in body.items]
+        turns = await _push(context, caller, session, body.items, idempotency_key)
     else:
         turns = [await _add(context, session.id, *pair) for pair in turns_from(_messages(body.items))]
     return JSONResponse(listing(all_items(turns)))
@@ -171,6 +199,18 @@ async def _session(
     return await session_of(context, caller, conversation_id)
 
 
+async def _push(
+    context: Context, caller: Caller, session: Session, items: list[ItemBody], key: str | None
+) -> list[Turn]:
+    publisher = await publisher_of(context, caller)
+    turns: list[Turn] = []
+    for place, item in enumerate(items):
+        push_id = item.id or (f"{key}/{place}" if key else secrets.token_hex(16))
+        push = Push(push_id, publisher, caller.tenant, session.id, item.text, item.metadata or {})
+        turns.append(await push_once(context, push))
+    return turns
+
+
 async def _turns(context: Context, session: Session, page: Page, span: Span) -> list[Turn]:
     """Enough turns for a page: the last ones for a first page backwards, else all there are in the time asked for."""
     if page.order == "desc" and page.after is None and span == Span(None, None):
@@ -191,15 +231,3 @@ async def _add(context: Context, session: SessionId, question: str | None, answe
 
 def _messages(items: list[ItemBody]) -> list[ChatMessage]:
     return [ChatMessage(role="system" if item.role == "developer" else item.role, content=item.text) for item in items]
-
-
-def _conversation(session: Session) -> Item:
-    found: dict[str, Any] = {
-        "id": f"{CONVERSATION_PREFIX}{session.id}",
-        "object": "conversation",
-        "created_at": int(session.created_at),
-        "metadata": dict(session.metadata),
-        "title": session.title,
-        "user": session.user or None,
-    }
-    return found

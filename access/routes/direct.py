@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from access.context import context_of
+from access.context import caller_of, context_of
 from access.leaving import Rule
 
 
@@ -45,8 +45,7 @@ class Direct(APIRoute):
         kind: type[BaseModel] = get_type_hints(endpoint)["body"]
 
         async def handle(request: Request) -> Response:
-            context = await context_of(request)
-            caller = await context.keys.authenticate(request.headers.get("authorization"))
+            context, caller = await context_of(request), await caller_of(request)
             body, headers = read_body(kind, await request.body()), read_headers(request.headers)
             return await endpoint(request=request, body=body, headers=headers, context=context, caller=caller)
 

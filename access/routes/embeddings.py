@@ -45,7 +45,11 @@ async def create_embeddings(body: EmbeddingBody, context: InContext, caller: ByC
     query = _query(context, caller, body)
     verdict = await context.admission.ask(query)
     vectors, tokens = await context.embedder.run(
-        caller.tenant, body.texts, query.service_class, request_id=query.id, grant_until=verdict.grant_until
+        caller.tenant,
+        body.texts,
+        verdict.service_class or query.service_class,
+        request_id=query.id,
+        grant_until=verdict.grant_until,
     )
     data = [_embedding(at, vector, body.encoding_format) for at, vector in enumerate(vectors)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
@@ -74,7 +78,8 @@ def _query(context: Context, caller: Caller, body: EmbeddingBody) -> AdmissionQu
         key=caller.key,
         model=body.model,
         service_class="interactive",
-        tokens=sum(count(text) for text in body.texts),
+        prompt_tokens=sum(count(text) for text in body.texts),
+        sequences=0,  # nothing is generated
         patience_seconds=context.settings.patience.total_seconds(),
     )
 

@@ -7,6 +7,7 @@ from contracts.functions.deadletters import DeadLetter, DeadLetters
 from contracts.functions.gate import Deposed, GateBook, Tenure
 from contracts.functions.library import Library, Replicas
 from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Grants, Protocol, Submission, Submitted
+from contracts.functions.push import Push, Pushed, Pushes
 
 __all__ = [
     "Appended",
@@ -20,6 +21,9 @@ __all__ = [
     "Grants",
     "Library",
     "Protocol",
+    "Push",
+    "Pushed",
+    "Pushes",
     "Replicas",
     "Submission",
     "Submitted",

@@ -26,11 +26,14 @@ local function sweeping_key(p) return p .. 'sweeping' end
 local function swept_key(p) return p .. 'swept' end
 local function session_key(p, id) return p .. 'session:' .. id end
 local function turns_key(p, id) return p .. 'turns:' .. id end
+local function session_channel_key(p, id) return p .. 'said:' .. id end
+local function finished_key(p, tenant) return p .. 'finished:' .. tenant end
 
 local GROUP = 'workers'
 local MAILBOX_LENGTH = 20000
 local TURNS_LENGTH = 2000
 local TURNS_SECONDS = 30 * 86400
+local FINISHED_LENGTH = 10000
 local BELL_LENGTH = 64
 
 local ENDED = { done = true, incomplete = true, failed = true, cancelled = true, expired = true }
@@ -118,6 +121,25 @@ local function leave_queue(p, request)
     redis.call('XDEL', queue, request.entry)
 end
 
+-- Something was said in a session. A hint for those who follow it: its stream is the truth.
+local function hint(p, session)
+    redis.call('PUBLISH', session_channel_key(p, session), '1')
+end
+
+-- Tell the services that watch this tenant of a finished turn, with the user's words. Without the stream nobody has
+-- asked for it, and nothing is written.
+local function announce(p, tenant, session, id, state, text)
+    local finished = finished_key(p, tenant)
+    if redis.call('EXISTS', finished) == 0 then return end
+    local question = ''
+    for _, entry in ipairs(redis.call('XREVRANGE', turns_key(p, session), '+', '-', 'COUNT', 50)) do
+        local _, kind, _, request, _, said = unpack(entry[2])
+        if kind == 'turn.started' and request == id then question = said end
+    end
+    redis.call('XADD', finished, 'MAXLEN', '~', FINISHED_LENGTH, '*', 'conversation', 'conv_' .. session,
+        'response', 'resp_' .. id, 'status', state, 'question', question, 'answer', text)
+end
+
 local function finish_turn(p, id, request, state, text)
     if not request.session then return end
     local session = session_key(p, request.session)
@@ -127,6 +149,8 @@ local function finish_turn(p, id, request, state, text)
     redis.call('XADD', turns, 'MAXLEN', '~', TURNS_LENGTH, '*',
         'type', 'turn.finished', 'request', id, 'status', state, 'text', text)
     redis.call('EXPIRE', turns, TURNS_SECONDS)
+    announce(p, request.tenant, request.session, id, state, text)
+    hint(p, request.session)
 end
 
 -- All that follows the terminal reply, which is in the log already. The state comes last, but for the deadline by which

@@ -4,8 +4,9 @@
 -- "<epoch>:<limiter>": where another limiter has taken over, nothing is written, and the signer learns it is deposed. A
 -- verdict is stored, then published; the stored one is the truth, the published one a hint.
 --
--- A tenant's sums hold at every moment: granted = settled + reserved + refunded. A commit may be repeated (the client
--- library retries): a reservation is made and removed once, and levels are absolute.
+-- A tenant's sums hold at every moment, for each model, in tokens and in nanos (billionths of a unit of money):
+-- granted = settled + reserved + refunded. A commit may be repeated (the client library retries): a reservation is made
+-- and removed once, and levels are absolute.
 --
 -- The names below are those of contracts/keys.py, behind KEYS[1], the prefix "penstock:{gate}:".
 
@@ -15,7 +16,14 @@ local function active_key(p) return p .. 'active' end
 local function epoch_key(p) return p .. 'epoch' end
 local function verdict_key(p, id) return p .. 'verdict:' .. id end
 local function ledger_key(p, tenant) return p .. 'ledger:' .. tenant end
+local function spent_key(p, tenant, period) return p .. 'spent:' .. tenant .. ':' .. period end
+local function levels_key(p, account) return p .. 'levels:' .. account end
+local function estimates_key(p, tenant) return p .. 'estimates:' .. tenant end
 local function reservations_key(p) return p .. 'reservations' end
+
+local DAY_KEPT = 3 * 86400
+local MONTH_KEPT = 63 * 86400
+local ESTIMATES_KEPT = 30 * 86400
 
 -- KEYS: prefix. ARGV: limiter, lock in ms. Answers epoch (0: another is active), Redis time in ms.
 local function takeover(keys, args)
@@ -45,11 +53,43 @@ local function resign(keys, args)
     return redis.call('DEL', active_key(p))
 end
 
--- A reservation is the text "<tokens>:<grant end in ms>:<tenant>:<model>"; neither name may hold a colon.
-local function reservation(p, id)
-    local tokens, _, tenant = string.match(redis.call('HGET', reservations_key(p), id) or '', '^(%d+):(%d+):([^:]*):')
-    if not tokens then return nil end
-    return { tokens = tonumber(tokens), tenant = tenant }
+-- A reservation is a msgpack array that begins with tokens, nanos, tenant, model (see Reservation in gate.py).
+local function unpacked(reservation)
+    local tokens, nanos, tenant, model = unpack(cmsgpack.unpack(reservation))
+    return { tokens = tokens, nanos = nanos, tenant = tenant, model = model }
+end
+
+local function held_for(p, id)
+    local reservation = redis.call('HGET', reservations_key(p), id)
+    return reservation and unpacked(reservation)
+end
+
+-- Whole numbers of any size a double holds, never in scientific notation.
+local function whole(number) return string.format('%.0f', number) end
+
+local function add(p, held, what, tokens, nanos)
+    local ledger = ledger_key(p, held.tenant)
+    if tokens ~= 0 then redis.call('HINCRBY', ledger, what .. ':tokens:' .. held.model, whole(tokens)) end
+    if nanos ~= 0 then redis.call('HINCRBY', ledger, what .. ':nanos:' .. held.model, whole(nanos)) end
+end
+
+local function let_go(p, id, held)
+    redis.call('HDEL', reservations_key(p), id)
+    add(p, held, 'reserved', -held.tokens, -held.nanos)
+end
+
+-- A reservation turned out to need `tokens` and `nanos` less, or more where they are negative: what is beyond it counts
+-- as granted after all.
+local function give_back(p, held, tokens, nanos)
+    add(p, held, tokens < 0 and 'granted' or 'refunded', math.abs(tokens), 0)
+    add(p, held, nanos < 0 and 'granted' or 'refunded', 0, math.abs(nanos))
+end
+
+local function spend(p, tenant, period, tokens, nanos, kept)
+    local key = spent_key(p, tenant, period)
+    redis.call('HINCRBY', key, 'tokens', tokens)
+    redis.call('HINCRBY', key, 'nanos', nanos)
+    redis.call('EXPIRE', key, kept)
 end
 
 local function store_verdict(p, id, decision, verdict, seconds)
@@ -97,17 +137,18 @@ entries.answer = { 5, function(p, out, id, access, decision, verdict, seconds)
     tell(out.mail, access, verdict)
 end }
 
-entries.grant = { 8, function(p, out, id, access, verdict, seconds, tokens, grant_end, tenant, model)
+entries.grant = { 5, function(p, out, id, access, verdict, seconds, reservation)
     local stood = final_verdict(p, id)
     if stood then
         was_known(out, id, stood, verdict)
         tell(out.mail, access, stood)
         return
     end
-    redis.call('HSET', reservations_key(p), id, tokens .. ':' .. grant_end .. ':' .. tenant .. ':' .. model)
-    redis.call('HINCRBY', ledger_key(p, tenant), 'requests', 1)
-    redis.call('HINCRBY', ledger_key(p, tenant), 'granted', tokens)
-    redis.call('HINCRBY', ledger_key(p, tenant), 'reserved', tokens)
+    local held = unpacked(reservation)
+    redis.call('HSET', reservations_key(p), id, reservation)
+    redis.call('HINCRBY', ledger_key(p, held.tenant), 'requests:' .. held.model, 1)
+    add(p, held, 'granted', held.tokens, held.nanos)
+    add(p, held, 'reserved', held.tokens, held.nanos)
     store_verdict(p, id, 'granted', verdict, seconds)
     tell(out.mail, access, verdict)
 end }
@@ -117,30 +158,46 @@ entries['repeat'] = { 2, function(p, out, id, access)
     if stood then tell(out.mail, access, stood) end
 end }
 
--- Real usage takes the place of the estimate. What it used beyond it counts as granted after all.
-entries.settle = { 2, function(p, _, id, used)
-    local held = reservation(p, id)
+-- The prompt is composed, and its reservation becomes another.
+entries.correct = { 2, function(p, _, id, reservation)
+    local before = held_for(p, id)
+    if not before then return end
+    local after = unpacked(reservation)
+    local tokens, nanos = before.tokens - after.tokens, before.nanos - after.nanos
+    redis.call('HSET', reservations_key(p), id, reservation)
+    add(p, after, 'reserved', -tokens, -nanos)
+    give_back(p, after, tokens, nanos)
+end }
+
+-- Real usage takes the place of the estimate, in the day and the month of the settlement.
+entries.settle = { 5, function(p, _, id, tokens, nanos, day, month)
+    local held = held_for(p, id)
     if not held then return end
-    local ledger, spare = ledger_key(p, held.tenant), held.tokens - tonumber(used)
-    redis.call('HDEL', reservations_key(p), id)
-    redis.call('HINCRBY', ledger, 'reserved', -held.tokens)
-    redis.call('HINCRBY', ledger, 'settled', used)
-    redis.call('HINCRBY', ledger, spare < 0 and 'granted' or 'refunded', math.abs(spare))
+    let_go(p, id, held)
+    add(p, held, 'settled', tonumber(tokens), tonumber(nanos))
+    give_back(p, held, held.tokens - tonumber(tokens), held.nanos - tonumber(nanos))
+    spend(p, held.tenant, day, tokens, nanos, DAY_KEPT)
+    spend(p, held.tenant, month, tokens, nanos, MONTH_KEPT)
 end }
 
 -- The verdict goes too: an ask for this id is weighed anew.
 entries.refund = { 1, function(p, _, id)
-    local held = reservation(p, id)
+    local held = held_for(p, id)
     if not held then return end
-    local ledger = ledger_key(p, held.tenant)
-    redis.call('HDEL', reservations_key(p), id)
-    redis.call('HINCRBY', ledger, 'reserved', -held.tokens)
-    redis.call('HINCRBY', ledger, 'refunded', held.tokens)
+    let_go(p, id, held)
+    add(p, held, 'refunded', held.tokens, held.nanos)
     redis.call('DEL', verdict_key(p, id))
 end }
 
-entries.level = { 4, function(p, _, tenant, tokens, requests, at)
-    redis.call('HSET', ledger_key(p, tenant), 'token_level', tokens, 'request_level', requests, 'level_at', at)
+-- Kept until the buckets are full again: then they say nothing that a fresh one would not.
+entries.level = { 5, function(p, _, account, tokens, requests, at, seconds)
+    redis.call('HSET', levels_key(p, account), 'token_level', tokens, 'request_level', requests, 'level_at', at)
+    redis.call('EXPIRE', levels_key(p, account), seconds)
+end }
+
+entries.learn = { 3, function(p, _, tenant, model, estimate)
+    redis.call('HSET', estimates_key(p, tenant), model, estimate)
+    redis.call('EXPIRE', estimates_key(p, tenant), ESTIMATES_KEPT)
 end }
 
 -- KEYS: prefix. ARGV: tenure, lock in ms, then entries: name, its arguments. Answers OK known-id… | DEPOSED.

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from contracts import keys
+from contracts.errors import DecodeError
 from contracts.functions.library import Library
 from contracts.ids import AccessId, RequestId, TenantId
-from contracts.messages import Verdict
+from contracts.messages import ServiceClass, Verdict
 
 VERDICT_KEPT = timedelta(minutes=10)
 
@@ -34,22 +37,50 @@ class Tenure:
         return f"{self.epoch}:{self.limiter}"
 
 
+class Reservation(msgspec.Struct, frozen=True, array_like=True):
+    """What is held for a granted request until its usage settles it.
+
+    ``tokens`` are weighted by the model, ``nanos`` are billionths of a unit of money. ``prompt_tokens`` and
+    ``answer_tokens`` (of all ``sequences``) are what was expected; ``learns``: its caller did not bound the answer.
+    Until ``grant_end_ms``, in Redis time, it may be submitted. ``gate.lua`` reads the first four fields.
+    """
+
+    tokens: int
+    nanos: int
+    tenant: TenantId
+    model: str
+    user: str
+    key: str
+    service_class: ServiceClass
+    prompt_tokens: int
+    answer_tokens: int
+    sequences: int
+    learns: bool
+    grant_end_ms: int
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def decode(cls, wire: bytes) -> Reservation:
+        """Raises ``DecodeError`` for bytes that are none."""
+        try:
+            return msgspec.msgpack.decode(wire, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise DecodeError(f"not a Reservation: {error}") from error
+
+
 @dataclass(frozen=True)
 class Granted:
-    """Reserve and tell. ``grant_end_ms`` is Redis time."""
+    """Reserve and tell."""
 
     access: AccessId
     verdict: Verdict
-    tenant: TenantId
-    model: str
-    tokens: int
-    grant_end_ms: int
+    reservation: Reservation
 
     def args(self) -> tuple[Any, ...]:
-        return (
-            *("grant", self.verdict.id, self.access, self.verdict.encode(), _SECONDS_KEPT),
-            *(self.tokens, self.grant_end_ms, self.tenant, self.model),
-        )
+        wire = self.verdict.encode()
+        return "grant", self.verdict.id, self.access, wire, _SECONDS_KEPT, self.reservation.encode()
 
 
 @dataclass(frozen=True)
@@ -75,14 +106,29 @@ class Repeated:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """Real usage takes the place of a reservation; nothing happens where there is none (any more)."""
+class Corrected:
+    """Another reservation takes the place of one that is held; nothing happens where there is none (any more)."""
 
     id: RequestId
-    used_tokens: int
+    reservation: Reservation
 
     def args(self) -> tuple[Any, ...]:
-        return "settle", self.id, self.used_tokens
+        return "correct", self.id, self.reservation.encode()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Real usage takes the place of a reservation, and counts in its ``day`` and ``month``; nothing happens where there
+    is none (any more)."""
+
+    id: RequestId
+    tokens: int
+    nanos: int
+    day: str
+    month: str
+
+    def args(self) -> tuple[Any, ...]:
+        return "settle", self.id, self.tokens, self.nanos, self.day, self.month
 
 
 @dataclass(frozen=True)
@@ -97,18 +143,34 @@ class Refunded:
 
 @dataclass(frozen=True)
 class Levels:
-    """Where a tenant's buckets stand, in grains (see ``limiter/bucket.py``), at a moment of Redis time."""
+    """Where an account's buckets stand, in grains (see ``limiter/bucket.py``), at a moment of Redis time.
 
-    tenant: TenantId
+    ``account`` is a key segment; in ``seconds`` the buckets are full.
+    """
+
+    account: str
     tokens: int
     requests: int
     at_ms: int
+    seconds: int
 
     def args(self) -> tuple[Any, ...]:
-        return "level", self.tenant, self.tokens, self.requests, self.at_ms
+        return "level", self.account, self.tokens, self.requests, self.at_ms, self.seconds
 
 
-Entry = Granted | Answered | Repeated | Settled | Refunded | Levels
+@dataclass(frozen=True)
+class Learned:
+    """How long a model's answers to a tenant are: ``<mean>:<deviation>:<error>``."""
+
+    tenant: TenantId
+    model: str
+    estimate: str
+
+    def args(self) -> tuple[Any, ...]:
+        return "learn", self.tenant, self.model, self.estimate
+
+
+Entry = Granted | Answered | Repeated | Corrected | Settled | Refunded | Levels | Learned
 
 
 class GateBook:

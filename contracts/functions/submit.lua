@@ -109,6 +109,7 @@ local function submit(keys, args)
         redis.call('XADD', turns_key(p, session), 'MAXLEN', '~', TURNS_LENGTH, '*',
             'type', 'turn.started', 'request', id, 'text', question)
         redis.call('EXPIRE', turns_key(p, session), TURNS_SECONDS)
+        hint(p, session)
     end
     remember(idempotency, id, fingerprint, args[8])
     return { 'OK' }

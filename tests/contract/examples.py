@@ -10,6 +10,7 @@ from contracts.messages import (
     Asks,
     Cancelled,
     ChatMessage,
+    Correction,
     Delta,
     Embed,
     Failed,
@@ -24,7 +25,6 @@ from contracts.messages import (
     ModelFacts,
     ModelStatus,
     Passage,
-    Push,
     Reply,
     Reset,
     SequenceFinished,
@@ -76,9 +76,13 @@ _QUERY = AdmissionQuery(
     key="k1",
     model="penstock-faq",
     service_class="standard",
-    tokens=512,
+    prompt_tokens=384,
     patience_seconds=10.0,
+    answer_tokens=128,
+    sequences=2,
+    waited_seconds=1.5,
 )
+_CORRECTION = Correction(id=_REQUEST, prompt_tokens=448)
 _LIMITS = LimitsView(
     limit_tokens=1000,
     remaining_tokens=488,
@@ -119,12 +123,15 @@ MESSAGES: tuple[Message, ...] = (
     _USAGE,
     _FAILURE,
     _QUERY,
-    Asks(queries=(_QUERY,), withdrawn=(_REQUEST,)),
+    _CORRECTION,
+    Asks(queries=(_QUERY,), withdrawn=(_REQUEST,), corrections=(_CORRECTION,)),
     Verdict(
         id=_REQUEST,
         decision="queued",
         number=3,
         grant_until=1_700_000_015.0,
+        tokens=640,
+        service_class="batch",
         position=2,
         tokens_ahead=900,
         eta_seconds=4.5,
@@ -134,7 +141,15 @@ MESSAGES: tuple[Message, ...] = (
         limits=_LIMITS,
     ),
     _LIMITS,
-    ModelStatus(waiting=3, waiting_tokens=900, outstanding=16, slots=8),
+    ModelStatus(
+        waiting=3,
+        waiting_tokens=900,
+        outstanding=16,
+        slots=8,
+        tokens_per_second=812.5,
+        eta_error=0.25,
+        estimate_error=0.5,
+    ),
     _FACTS,
     Heartbeat(
         worker=WorkerId("worker-1"),
@@ -147,7 +162,6 @@ MESSAGES: tuple[Message, ...] = (
         shards=(0, 1),
         at=1_700_000_000.0,
     ),
-    Push(id="ship-7", publisher="orders", session=_SESSION, text="Your parcel is on its way.", metadata={"order": "7"}),
 )
 
 REPLIES: tuple[Reply, ...] = (

@@ -84,7 +84,7 @@ def test_the_ten_steps_of_a_request_happen_in_order(  # noqa: PLR0915  (ten step
 
     # and behind it all, the limiter settled the reservation with the real usage
     wait_until(lambda: not store.hexists(keys.reservations(), request_id), "the reservation being settled")
-    assert int(store.hget(keys.ledger(TenantId("default")), "settled") or 0) > 0
+    assert int(store.hget(keys.ledger(TenantId("default")), "settled:tokens:penstock-faq") or 0) > 0
 
 
 def _stored_verdict(store: Any, request_id: RequestId) -> bytes:

@@ -1,4 +1,4 @@
-"""What an operator does over HTTP: keys, limits, and a look at queues and workers."""
+"""What an operator does over HTTP: keys, and a look at queues and workers."""
 
 from __future__ import annotations
 
@@ -58,27 +58,6 @@ def test_a_wrong_key_request_is_named(admin: Client, body: dict[str, object], pa
 
 def test_an_unknown_key_can_not_be_revoked(admin: Client) -> None:
     assert error(admin.delete("/admin/keys/nobody"), 404)["code"] == "key_not_found"
-
-
-def test_limits_are_set_shown_and_in_force(admin: Client, client: Client) -> None:
-    limits = {"tokens_per_minute": 1000, "concurrency": 2, "wait_seconds": 0.5}
-    assert admin.send("PUT", f"/admin/limits/{client.tenant}", limits).json()["limits"] == limits
-    question = {"model": "plain", "max_tokens": 2000, "messages": [{"role": "user", "content": "tokens=2"}]}
-    assert error(client.post("/v1/chat/completions", question), 429)["code"] == "rate_limit_exceeded"
-    admin.send("PUT", f"/admin/limits/{client.tenant}", {})
-    assert admin.get(f"/admin/limits/{client.tenant}").json()["limits"] == {}
-
-
-def test_the_ledger_balances(admin: Client, client: Client) -> None:
-    question = {"model": "plain", "max_tokens": 8, "messages": [{"role": "user", "content": "tokens=4"}]}
-    assert client.post("/v1/chat/completions", question).status_code == 200
-    ledger = admin.get(f"/admin/limits/{client.tenant}").json()["ledger"]
-    parts = sum(ledger.get(name, 0) for name in ("settled", "reserved", "refunded"))
-    assert ledger["granted"] == parts > 0
-
-
-def test_a_limit_that_is_not_honoured_yet_is_refused_by_name(admin: Client) -> None:
-    assert error(admin.send("PUT", "/admin/limits/a", {"usd_per_month": 5}), 400)["param"] == "usd_per_month"
 
 
 def test_queues_are_shown_by_model_and_class(admin: Client) -> None:

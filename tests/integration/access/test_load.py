@@ -14,7 +14,8 @@ BATCH = keys.requests(Shard(0), "m", "batch")
 
 
 async def look(redis: Redis, shards: int = 1) -> ModelLoad:
-    await redis.hset(keys.gate_status(), "m", ModelStatus(waiting=7, waiting_tokens=70).encode())  # type: ignore[arg-type]
+    status = ModelStatus(waiting=7, waiting_tokens=70, outstanding=4, eta_error=0.25, estimate_error=0.5)
+    await redis.hset(keys.gate_status(), "m", status.encode())  # type: ignore[arg-type]
     [load] = await loads(redis, Fleet(redis), shards)
     return load
 
@@ -56,3 +57,8 @@ async def test_leases_are_what_runs_and_the_gate_says_what_waits(redis: Redis) -
     await redis.zadd(keys.leases(Shard(0), "m"), {"a": 1, "b": 2})
     load = await look(redis)
     assert (load.running, load.waiting, load.waiting_tokens, load.slots) == (2, 7, 70, 0)
+
+
+async def test_the_gate_says_what_to_scale_on_and_how_well_it_foretells(redis: Redis) -> None:
+    load = await look(redis)
+    assert (load.waiting + load.outstanding, load.eta_error, load.estimate_error) == (11, 0.25, 0.5)

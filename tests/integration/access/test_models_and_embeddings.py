@@ -56,11 +56,16 @@ def test_an_embedding_settles_what_it_reserved(client: Client, admin: Client) ->
     client.post("/v1/embeddings", {"model": EMBEDDER, "input": "water"})
 
     def settled() -> bool:
-        ledger = admin.get(f"/admin/limits/{client.tenant}").json()["ledger"]
-        return ledger["reserved"] == 0 and ledger.get("settled", 0) > 0
+        sums = admin.get(f"/admin/limits/{client.tenant}").json()["ledger"]["models"][EMBEDDER]
+        return sums["reserved"]["tokens"] == 0 and sums["settled"]["tokens"] > 0
 
     wait_until(settled, "the reservation being settled", 10)
-    assert settled()
+
+
+def test_an_embedding_reserves_nothing_for_an_answer(client: Client, admin: Client) -> None:
+    client.post("/v1/embeddings", {"model": EMBEDDER, "input": "water"})
+    granted = admin.get(f"/admin/limits/{client.tenant}").json()["ledger"]["models"][EMBEDDER]["granted"]
+    assert 0 < granted["tokens"] < 10
 
 
 def test_an_unknown_embedding_model_is_not_found(client: Client) -> None:

@@ -17,8 +17,18 @@ import pytest
 from redis.crc import key_slot
 
 from contracts import keys
-from contracts.functions import Chunk, Ending, GateBook, Grant, Library, Submission
-from contracts.functions.gate import Granted, Levels
+from contracts.functions import Chunk, Ending, GateBook, Grant, Library, Push, Pushes, Submission
+from contracts.functions.gate import (
+    Corrected,
+    Entry,
+    Granted,
+    Learned,
+    Levels,
+    Refunded,
+    Repeated,
+    Reservation,
+    Settled,
+)
 from contracts.ids import AccessId, SessionId, Shard, TenantId, WorkerId, new_request_id
 from contracts.messages import Delta, Failure, Finished, Verdict
 from tests.integration.contracts.conftest import USAGE, Desk
@@ -117,6 +127,8 @@ async def call_all(desk: Desk, shard: Shard) -> None:
     chunk = Chunk(grant.id, grant.generation, 1, [Delta(text="a"), Finished(usage=USAGE)], end)
     assert (await protocol.append(shard, [chunk], LEASE))[0].status == "ok"
     await protocol.detach(grant.id, ACCESS)
+    push = Push("push-1", "hotels", TenantId("acme"), session, "Ping.")
+    assert (await Pushes(Library(desk.redis)).push(push)).outcome == "ok"
     await lose_one(desk, shard)
     await protocol.sweep(shard, every=LEASE)
 
@@ -151,8 +163,16 @@ async def call_gate(book: GateBook) -> None:
     assert tenure is not None
     verdict = Verdict(id=new_request_id(Shard(3)), decision="granted")
     tenant = TenantId("acme")
-    await book.commit(
-        tenure, LEASE, [Granted(ACCESS, verdict, tenant, "m", 10, now_ms + 1000), Levels(tenant, 1, 1, now_ms)]
-    )
+    held = Reservation(10, 20, tenant, "m", "ana", "k", "standard", 4, 6, 1, learns=True, grant_end_ms=now_ms + 1000)
+    entries: list[Entry] = [
+        Granted(ACCESS, verdict, held),
+        Corrected(verdict.id, held),
+        Settled(verdict.id, 8, 16, "2026-02-28", "2026-02"),
+        Refunded(verdict.id),
+        Repeated(ACCESS, verdict.id),
+        Levels(keys.hashed(tenant), 1, 1, now_ms, 60),
+        Learned(tenant, "m", "1:0:0"),
+    ]
+    await book.commit(tenure, LEASE, entries)
     await book.keep(tenure, LEASE)
     await book.resign(tenure)

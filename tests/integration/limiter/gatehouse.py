@@ -58,8 +58,9 @@ def query(
         key="",
         model=MODEL,
         service_class="interactive",
-        tokens=tokens,
+        prompt_tokens=tokens,
         patience_seconds=patience,
+        sequences=0,
     )
 
 
@@ -79,7 +80,7 @@ async def announce(redis: Redis, state: str = "ready", slots: int = 100) -> None
     await redis.hset(keys.fleet(), beat.worker, beat.encode())
 
 
-async def set_limits(redis: Redis, **limits: int) -> None:
+async def set_limits(redis: Redis, **limits: float | str) -> None:
     await redis.hset(keys.limits(TENANT), mapping=limits)
 
 
@@ -90,10 +91,11 @@ async def report_usage(redis: Redis, request_id: RequestId, used: int, state: st
     await redis.xadd(keys.usage(Shard(0)), fields)
 
 
-async def ledger(redis: Redis) -> dict[str, int]:
-    """The sums of the tenant, in tokens."""
+async def ledger(redis: Redis, unit: str = "tokens") -> dict[str, int]:
+    """The sums of the tenant for the one model."""
     names = ("granted", "settled", "reserved", "refunded")
-    return dict(zip(names, (int(value or 0) for value in await redis.hmget(keys.ledger(TENANT), names)), strict=True))
+    sums = await redis.hmget(keys.ledger(TENANT), [f"{name}:{unit}:{MODEL}" for name in names])
+    return dict(zip(names, (int(value or 0) for value in sums), strict=True))
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], what: str, seconds: float = 5.0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -12,10 +13,10 @@ from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.errors import DependencyDown, LimitExceeded, Overload
-from contracts.ids import AccessId
-from contracts.messages import Verdict
+from contracts.ids import AccessId, TenantId
+from contracts.messages import Asks, Correction, Verdict
+from limiter.policies.fair import AHEAD_OF_WORKERS
 from tests.integration.limiter.gatehouse import (
-    TENANT,
     announce,
     asking,
     eventually,
@@ -156,12 +157,17 @@ async def test_a_model_without_workers_is_refused_with_the_reason(redis: Redis, 
     assert refused.value.retry_after_seconds > 0
 
 
-async def test_a_model_that_is_loading_is_said_to_be_starting(redis: Redis, redis_url: str) -> None:
+async def test_a_model_that_is_loading_takes_a_few_and_then_is_said_to_be_starting(
+    redis: Redis, redis_url: str
+) -> None:
     await announce(redis, state="loading")
     async with limiter_running(redis_url), asking(redis_url) as admission:
+        for _ in range(AHEAD_OF_WORKERS):
+            await admission.ask(query())
         with pytest.raises(Overload) as refused:
             await admission.ask(query())
     assert refused.value.code == "starting"
+    assert refused.value.retry_after_seconds > 0
 
 
 async def test_without_a_limiter_the_gate_is_closed(redis: Redis, redis_url: str) -> None:
@@ -170,6 +176,84 @@ async def test_without_a_limiter_the_gate_is_closed(redis: Redis, redis_url: str
             await admission.ask(query(patience=5))
         assert not admission.heard
     assert down.value.retry_after_seconds > 0
+
+
+async def test_a_tenant_that_fails_open_goes_on_without_a_limiter(
+    redis: Redis, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await set_limits(redis, fail_open=1)
+    asked = query(patience=5)
+    async with asking(redis_url, silence_allowed=timedelta(seconds=0.4)) as admission:
+        verdict = await admission.ask(asked)
+    assert (verdict.decision, verdict.grant_until, verdict.tokens) == ("granted", 0.0, 0)
+    said = capsys.readouterr()
+    assert "admission.failed_open" in said.out + said.err
+    assert asked.id in said.out + said.err
+
+
+async def test_a_tenant_that_does_not_fail_open_is_refused_beside_one_that_does(
+    redis: Redis, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await set_limits(redis, fail_open=1)
+    other = query(tenant=TenantId("globex"))
+    async with asking(redis_url, silence_allowed=timedelta(seconds=0.4)) as admission:
+        with pytest.raises(DependencyDown) as down:
+            await admission.ask(other)
+    assert (down.value.code, down.value.retry_after_seconds) == ("limiter_unavailable", 0.4)
+    said = capsys.readouterr()
+    assert "admission.failed_closed" in said.out + said.err
+
+
+async def test_an_ask_repeated_says_how_long_its_caller_waits(redis: Redis, redis_url: str) -> None:
+    async with overheard(redis) as asks, asking(redis_url, silence_allowed=timedelta(seconds=0.6)) as admission:
+        with pytest.raises(DependencyDown):
+            await admission.ask(query(patience=5))
+        await eventually(lambda: _true(any(one.withdrawn for one in asks)), "the withdrawal")
+    waited = [one.waited_seconds for message in asks for one in message.queries]
+    assert waited[0] == 0
+    assert waited == sorted(set(waited))
+    assert 0.1 < waited[-1] < 5
+
+
+async def test_a_correction_leaves_with_the_next_message(redis: Redis, redis_url: str) -> None:
+    composed = Correction(id=query().id, prompt_tokens=70)
+    async with overheard(redis) as asks, asking(redis_url) as admission:
+        admission.correct(composed.id, 60)
+        admission.correct(composed.id, composed.prompt_tokens)
+        await eventually(lambda: _true(bool(asks)), "a message")
+    assert asks == [Asks(corrections=(composed,))]
+
+
+async def test_a_request_that_is_withdrawn_is_not_corrected(redis: Redis, redis_url: str) -> None:
+    withdrawn = query().id
+    async with overheard(redis) as asks, asking(redis_url) as admission:
+        admission.correct(withdrawn, 70)
+        admission.withdraw(withdrawn)
+        await eventually(lambda: _true(bool(asks)), "a message")
+    assert asks == [Asks(withdrawn=(withdrawn,))]
+
+
+async def test_a_composed_prompt_takes_the_place_of_the_expected_one(redis: Redis, redis_url: str) -> None:
+    await announce(redis)
+    async with limiter_running(redis_url), asking(redis_url) as admission:
+        granted = await admission.ask(query(tokens=100))
+        admission.correct(granted.id, 70)
+        await eventually(lambda: _reserved(redis, 70), "the correction")
+    assert granted.tokens == 100
+    assert await ledger(redis) == {"granted": 100, "settled": 0, "reserved": 70, "refunded": 30}
+
+
+async def test_a_quota_that_is_used_up_is_the_callers_own_limit(redis: Redis, redis_url: str) -> None:
+    await announce(redis)
+    await set_limits(redis, tokens_per_day=150)
+    async with limiter_running(redis_url), asking(redis_url) as admission:
+        first = await admission.ask(query(tokens=100))
+        await report_usage(redis, first.id, 100)
+        await eventually(lambda: _settled(redis, 100), "settlement")
+        with pytest.raises(LimitExceeded) as refused:
+            await admission.ask(query(tokens=100, patience=5))
+    assert refused.value.code == "quota_exceeded"
+    assert 0 < refused.value.retry_after_seconds <= 86_400
 
 
 async def test_limits_set_take_effect_within_a_second(redis: Redis, redis_url: str) -> None:
@@ -192,7 +276,32 @@ async def test_a_limiter_that_answers_is_heard(redis: Redis, redis_url: str) -> 
 
 
 async def _settled(redis: Redis, tokens: int) -> bool:
-    return int(await redis.hget(keys.ledger(TENANT), "settled") or 0) == tokens
+    return (await ledger(redis))["settled"] == tokens
+
+
+async def _reserved(redis: Redis, tokens: int) -> bool:
+    return (await ledger(redis))["reserved"] == tokens
+
+
+@contextlib.asynccontextmanager
+async def overheard(redis: Redis) -> AsyncGenerator[list[Asks]]:
+    """What access processes say to the limiter, from now on."""
+    heard: list[Asks] = []
+    pubsub = redis.pubsub()
+    await pubsub.subscribe(keys.asks_channel())
+    assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"  # type: ignore[index]
+
+    async def listen() -> None:
+        async for message in pubsub.listen():
+            heard.append(Asks.decode(message["data"]))  # noqa: PERF401  (seen while it grows)
+
+    task = asyncio.create_task(listen())
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await pubsub.aclose()
 
 
 async def _true(fact: bool) -> bool:

@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 
 from contracts import connection, keys
 from contracts.functions import Deposed, GateBook, Library
-from contracts.functions.gate import Granted
+from contracts.functions.gate import Granted, Reservation
 from contracts.ids import RequestId, Shard
 from contracts.messages import ModelStatus, Verdict
+from limiter.fleet import Fleet
 from tests.integration.limiter.gatehouse import (
     ACCESS,
     MODEL,
@@ -28,6 +29,23 @@ from tests.integration.limiter.gatehouse import (
 )
 
 LOCK = timedelta(seconds=5)
+
+
+def reservation(tokens: int = 100, nanos: int = 0) -> Reservation:
+    return Reservation(
+        tokens=tokens,
+        nanos=nanos,
+        tenant=TENANT,
+        model=MODEL,
+        user="",
+        key="",
+        service_class="interactive",
+        prompt_tokens=tokens,
+        answer_tokens=0,
+        sequences=0,
+        learns=False,
+        grant_end_ms=0,
+    )
 
 
 async def test_usage_settles_once_however_often_it_is_told(redis: Redis, redis_url: str) -> None:
@@ -110,7 +128,7 @@ async def test_who_is_deposed_writes_nothing(redis: Redis) -> None:
     assert new.epoch == old.epoch + 1
     verdict = Verdict(id=asked.id, decision="granted")
     with pytest.raises(Deposed):
-        await book.commit(old, LOCK, [Granted(ACCESS, verdict, TENANT, MODEL, 100, 0)])
+        await book.commit(old, LOCK, [Granted(ACCESS, verdict, reservation())])
     assert not await redis.exists(keys.reservations(), keys.verdict(asked.id), keys.ledger(TENANT))
 
 
@@ -118,7 +136,7 @@ async def test_a_repeated_commit_grants_once(redis: Redis) -> None:
     book, asked = GateBook(Library(redis)), query()
     tenure, _ = await book.takeover("limiter-1", LOCK)
     assert tenure is not None
-    grant = Granted(ACCESS, Verdict(id=asked.id, decision="granted"), TENANT, MODEL, 100, 0)
+    grant = Granted(ACCESS, Verdict(id=asked.id, decision="granted"), reservation())
     assert await book.commit(tenure, LOCK, [grant]) == frozenset()
     assert await book.commit(tenure, LOCK, [grant]) == frozenset(), "its own copy is nothing to take back"
     assert (await ledger(redis))["granted"] == 100
@@ -130,7 +148,7 @@ async def test_a_second_decision_on_one_request_is_to_be_taken_back(redis: Redis
     assert tenure is not None
     for grant_until, known in ((1.0, frozenset[RequestId]()), (2.0, {asked.id})):
         verdict = Verdict(id=asked.id, decision="granted", grant_until=grant_until)
-        assert await book.commit(tenure, LOCK, [Granted(ACCESS, verdict, TENANT, MODEL, 100, 0)]) == known
+        assert await book.commit(tenure, LOCK, [Granted(ACCESS, verdict, reservation())]) == known
     assert (await ledger(redis))["granted"] == 100
 
 
@@ -163,6 +181,20 @@ async def test_a_silent_worker_is_taken_off_the_roll(redis: Redis, redis_url: st
     async with limiter_running(redis_url, heartbeat_stale_seconds=0.3):
         await eventually(lambda: _fleet_empty(redis), "forgetting the worker")
     assert await redis.hlen(keys.fleet()) == 0
+
+
+async def test_nobody_is_taken_off_the_roll_for_redis_having_been_away(redis: Redis) -> None:
+    await announce(redis)
+    moments = [0.0]
+    fleet = Fleet(redis, stale_seconds=5, clock=lambda: moments[-1])
+    assert await fleet.look()
+    moments.append(30.0)  # a look took so long: there was nobody to announce oneself to
+    assert await fleet.look()
+    seen: list[bool] = []
+    for second in range(31, 36):
+        moments.append(second)
+        seen.append(bool(await fleet.look()))
+    assert (seen[0], seen[-1]) == (True, False)
 
 
 async def _usage_empty(redis: Redis) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.errors import NotFound
-from contracts.ids import Shard, TenantId
+from contracts.functions import Library, Push, Pushed, Pushes
+from contracts.ids import Shard, TenantId, new_session_id
 from memory import History, Profiles, Session, Sessions
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
@@ -18,6 +22,11 @@ ACME, OTHER = TenantId("acme"), TenantId("other")
 
 async def session(redis: Redis, user: str = "ada") -> Session:
     return await Sessions(redis).create(Shard(0), ACME, user, title="Water", metadata={"topic": "pipes"})
+
+
+async def push(redis: Redis, made: Session, text: str, **changes: Any) -> Pushed:
+    wanted = Push(secrets.token_hex(4), "orders", ACME, made.id, text, {"order": "7"})
+    return await Pushes(Library(redis)).push(replace(wanted, **changes))
 
 
 async def test_a_session_is_read_back_as_it_was_made(redis: Redis) -> None:
@@ -54,14 +63,14 @@ async def test_sessions_are_listed_for_their_user_alone(redis: Redis) -> None:
 async def test_every_key_of_a_session_ends_some_day(redis: Redis) -> None:
     made = await session(redis)
     await History(redis).add(made.id, "q", "a")
-    await History(redis).push(made.id, "ping", "orders")
-    assert [await redis.ttl(key) > 0 for key in await redis.keys("*")] == [True] * 3
+    await push(redis, made, "ping")
+    assert [await redis.ttl(key) > 0 for key in await redis.keys("*")] == [True] * 4
 
 
 async def test_turns_are_read_in_the_order_they_were_said(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
     await history.add(made.id, "one", "1")
-    await history.push(made.id, "ping", "orders")
+    await push(redis, made, "ping")
     await history.add(made.id, "two", "2")
     assert [turn.answer for turn in await history.recent(made.id)] == ["1", "ping", "2"]
     assert [turn.answer for turn in await history.recent(made.id, limit=1)] == ["2"]
@@ -97,3 +106,68 @@ async def test_a_changed_fact_leaves_the_others(redis: Redis) -> None:
 async def test_a_profile_without_facts_takes_no_room(redis: Redis) -> None:
     await Profiles(redis).put(ACME, "ada", {})
     assert await redis.exists(keys.profile(ACME, "ada")) == 0
+
+
+async def test_a_push_is_put_in_once_by_its_id(redis: Redis) -> None:
+    made = await session(redis)
+    first = await push(redis, made, "ping", id="7")
+    assert await push(redis, made, "ping", id="7") == Pushed("existing", first.entry)
+    assert (await push(redis, made, "pong", id="7")).outcome == "conflict"
+    [turn] = await History(redis).recent(made.id)
+    assert (turn.id, turn.publisher, turn.metadata) == (first.entry, "orders", {"order": "7"})
+
+
+async def test_another_publishers_id_is_its_own(redis: Redis) -> None:
+    made = await session(redis)
+    assert (await push(redis, made, "ping", id="7")).outcome == "ok"
+    assert (await push(redis, made, "ping", id="7", publisher="hotels")).outcome == "ok"
+
+
+async def test_a_push_to_another_tenants_session_changes_nothing(redis: Redis) -> None:
+    made = await session(redis)
+    before = sorted(await redis.keys("*"))
+    assert (await push(redis, made, "ping", tenant=OTHER)).outcome == "unknown"
+    assert sorted(await redis.keys("*")) == before
+
+
+async def test_a_push_that_was_torn_is_mended(redis: Redis) -> None:
+    """A power loss may leave the first writes of the step alone: the record, or the record and the entry."""
+    made = await session(redis)
+    first = await push(redis, made, "ping", id="7")
+    record = keys.pushed(Shard(0), ACME, "orders", "7")
+    await redis.hdel(record, "entry")
+    assert (await push(redis, made, "ping", id="7")).entry == first.entry
+    await redis.hdel(record, "entry")
+    await redis.delete(keys.turns(made.id))
+    assert (await push(redis, made, "ping", id="7")).outcome == "ok"
+    assert [turn.answer for turn in await History(redis).recent(made.id)] == ["ping"]
+
+
+async def test_news_are_what_stands_behind_a_position(redis: Redis) -> None:
+    made, history = await session(redis), History(redis)
+    first, second = await push(redis, made, "one"), await push(redis, made, "two")
+    [news, gone] = await history.news([(made.id, first.entry), (new_session_id(Shard(0)), "0-0")])
+    assert (news.session, [entry.id for entry in news.entries]) == (made, [second.entry])
+    assert (gone.session, gone.entries) == (None, ())
+
+
+async def test_whatever_changes_a_session_gives_a_hint(redis: Redis) -> None:
+    made = await session(redis)
+    pubsub = redis.pubsub()
+    await pubsub.subscribe(keys.session_channel(made.id))
+    await Sessions(redis).update(made, title="Fire", metadata=None)
+    await History(redis).add(made.id, "q", "a")
+    await push(redis, made, "ping")
+    await Sessions(redis).delete(made)
+    heard = [await pubsub.get_message(timeout=5) for _ in range(5)]
+    await pubsub.aclose()
+    assert [message["type"] for message in heard if message] == ["subscribe", *["message"] * 4]
+
+
+async def test_the_newest_session_of_a_user_is_the_one_used_last(redis: Redis) -> None:
+    sessions = Sessions(redis)
+    assert await sessions.newest([Shard(0), Shard(1)], ACME, "ada") is None
+    first = await session(redis)
+    await sessions.create(Shard(1), ACME, "ada")
+    await sessions.get(ACME, first.id)
+    assert await sessions.newest([Shard(0), Shard(1)], ACME, "ada") == first.id

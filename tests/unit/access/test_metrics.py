@@ -18,10 +18,13 @@ LOAD = ModelLoad(
     running=3,
     waiting=7,
     waiting_tokens=700,
+    outstanding=11,
     slots=16,
     free_slots=13,
     tokens_per_second=42.5,
     workers={"ready": 1, "loading": 1},
+    eta_error=0.1,
+    estimate_error=0.2,
 )
 
 

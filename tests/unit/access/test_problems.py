@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from access import problems
-from access.auth import Forbidden, Unauthenticated
+from access.auth import Forbidden, TooManyWrongKeys, Unauthenticated, WrongKey
+from access.ratelimits import RateLimited
 from contracts import errors
 from contracts.messages import Failure
 from rag.loaders import LoadError
@@ -23,6 +24,8 @@ STATUSES = {
     errors.EngineError: 500,
     errors.DecodeError: 500,
     Unauthenticated: 401,
+    WrongKey: 401,
+    TooManyWrongKeys: 429,
     Forbidden: 403,
 }
 
@@ -65,8 +68,14 @@ def test_every_503_says_when_to_come_back() -> None:
 
 
 def test_a_hard_quota_asks_clients_not_to_retry() -> None:
-    answer = problems.response(errors.LimitExceeded("Used up.", code="quota_exceeded"))
+    answer = problems.response(errors.LimitExceeded("Used up.", code="quota_exceeded", retry_after_seconds=3600.0))
+    assert (answer.headers["x-should-retry"], answer.headers["retry-after"]) == ("false", "3600")
+
+
+def test_a_request_that_never_fits_is_not_to_be_sent_again() -> None:
+    answer = problems.response(RateLimited("Beyond your limit.", code="rate_limit_exceeded"))
     assert answer.headers["x-should-retry"] == "false"
+    assert "retry-after" not in answer.headers
 
 
 def test_a_missing_key_is_asked_for() -> None:

@@ -35,10 +35,15 @@ EXPECTED = {
     "swept_key": keys.swept(Shard(0)),
     "session_key": keys.session(SESSION),
     "turns_key": keys.turns(SESSION),
+    "session_channel_key": keys.session_channel(SESSION),
+    "finished_key": keys.finished_turns(Shard(0), TenantId("acme")),
     "active_key": keys.active_limiter(),
     "epoch_key": keys.limiter_epoch(),
     "verdict_key": keys.verdict(REQUEST),
     "ledger_key": keys.ledger(TenantId("acme")),
+    "spent_key": keys.spent(TenantId("acme"), "2026-11"),
+    "levels_key": keys.levels("0a"),
+    "estimates_key": keys.estimates(TenantId("acme")),
     "reservations_key": keys.reservations(),
 }
 _KEY = re.compile(r"local function (\w+_key)\((.*?)\) return (.*?) end")
@@ -48,12 +53,14 @@ def built(name: str, parameters: str, expression: str) -> str:
     """The key a Lua one-liner builds, computed here."""
     values = {
         "p": GATE_PREFIX if EXPECTED[name].startswith(GATE_PREFIX) else SHARD_PREFIX,
-        "id": SESSION if name in ("session_key", "turns_key") else REQUEST,
+        "id": SESSION if name in ("session_key", "turns_key", "session_channel_key") else REQUEST,
         "model": "m",
         "class": "batch",
         "worker": "w",
         "access": "a",
         "tenant": "acme",
+        "period": "2026-11",
+        "account": "0a",
     }
     assert set(parameters.split(", ")) <= set(values)
     parts = [part.strip() for part in expression.split("..")]
@@ -110,5 +117,6 @@ def test_every_file_is_part_of_the_library(name: str) -> None:
 
 def test_every_registered_name_is_called_from_python() -> None:
     registered = set(re.findall(r"^register\('(\w+)'", BODY, re.MULTILINE))
-    source = "".join(FOLDER.joinpath(name).read_text(encoding="utf-8") for name in ("protocol.py", "gate.py"))
+    typed = ("protocol.py", "gate.py", "push.py")
+    source = "".join(FOLDER.joinpath(name).read_text(encoding="utf-8") for name in typed)
     assert registered == set(re.findall(r'\.call\(\s*"(\w+)"', source))

@@ -30,6 +30,10 @@ SAMPLE: dict[str, Any] = {
     "file_id": "file-1",
     "prefix": "0123456789ab",
     "sha256": "f" * 64,
+    "period": "2026-11",
+    "account": "0" * 32,
+    "publisher": "hotels",
+    "push_id": "stay-7",
 }
 FUNCTIONS: dict[str, Callable[..., str]] = {
     name: function
@@ -81,6 +85,8 @@ def test_what_users_write_never_stands_in_a_key(written: str, other: str) -> Non
         keys.profile(tenant, written),
         keys.idempotency(Shard(0), tenant, written),
         keys.stored_file(tenant, written),
+        keys.pushed(Shard(0), tenant, "hotels", written),
+        keys.push_target(Shard(0), tenant, "hotels", written),
     ]
     assert all(re.fullmatch(r"penstock:(\{s0\}:)?[a-z]+:[0-9a-f]{32}", key) for key in whole)
     assert written == other or keys.profile(tenant, written) != keys.profile(tenant, other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.errors import DecodeError
@@ -30,6 +30,7 @@ def test_foreign_bytes_are_one_kind_of_error(wire: bytes) -> None:
 
 
 @given(st.binary())
+@example(b"\x91\xa1\x80")  # a tag that is no UTF-8
 def test_foreign_bytes_are_no_reply(wire: bytes) -> None:
     with pytest.raises(DecodeError):
         decode_reply(wire)

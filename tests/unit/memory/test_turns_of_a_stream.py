@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.ids import RequestId
-from memory.history import Turn, _turns
+from memory.history import Turn, _turns, position_of
 
 A, B = RequestId("s0_" + "a" * 32), RequestId("s0_" + "b" * 32)
 
@@ -55,3 +55,12 @@ def test_bytes_that_are_no_text_do_not_stop_the_reading() -> None:
 
 def test_a_turn_knows_when_it_began() -> None:
     assert Turn("1700000000250-3", "q", "a", "done").at == 1_700_000_000.25
+
+
+def test_a_push_says_who_sent_it_and_what_with() -> None:
+    [turn] = _turns([entry(1, type="push", publisher="orders", id="7", text="ping", metadata='{"order":"7"}')])
+    assert (turn.publisher, turn.metadata) == ("orders", {"order": "7"})
+
+
+def test_entries_are_ordered_as_numbers() -> None:
+    assert sorted(["10-0", "9-11", "9-2"], key=position_of) == ["9-2", "9-11", "10-0"]
