@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from contracts.ids import COMPLETION_PREFIX, RESPONSE_PREFIX
-from tests.chaos.transcript import ENDS, Completion, Transcript, never_ran, text_of
+from tests.chaos.transcript import ENDS, GAVE_UP, Completion, Transcript, never_ran, text_of
 from tests.chaos.wire import Answer, Broken, asked
 
 PATIENCE_SECONDS = 90.0
@@ -96,12 +96,15 @@ class Client:
 
     async def _chat(self) -> None:
         body = {"model": "plain", "messages": [{"role": "user", "content": self._question.prompt}], "stream": True}
-        while self._question.end != "completed" and not self._question.gone:
+        while not (self._question.end or self._question.gone):
             seen = Completion()
-            self._question.gone = bool(await self._frames("POST", COMPLETIONS, body, seen.take))
+            code = await self._frames("POST", COMPLETIONS, body, seen.take)
+            self._question.gone = bool(code) and code != GAVE_UP
             self._note(seen.request, seen.events, seen.faults)
             if seen.end == "completed":
                 self._question.learn(seen.request, seen.text, seen.end)
+            elif GAVE_UP in (seen.end, code):
+                self._question.learn(seen.request, seen.text, "failed")
             elif seen.end and seen.end not in ("cancelled", "stream_reset"):
                 await self._pause()
 
@@ -229,12 +232,15 @@ class Client:
 
     async def _until_ok(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """The answer to a call that may be repeated; empty when what it is about is gone."""
-        while not self._question.gone:
+        while not (self._question.gone or self._question.end):
             try:
                 async with asked(self._port(), method, path, body, idempotency_key=self._key) as answer:
                     if answer.status == 200:
                         return await answer.json()
-                    if await self._refused(answer, path):
+                    code = await self._refused(answer, path)
+                    if code == GAVE_UP:
+                        self._question.learn("", "", "failed")
+                    elif code:
                         self._question.gone = True
             except Broken:
                 self._question.retries += 1
@@ -245,6 +251,8 @@ class Client:
         """Wait, where asking again is right; else the code of what is wrong."""
         error = (await answer.json()).get("error", {})
         code = error.get("code") or str(answer.status)
+        if code == GAVE_UP:
+            return code
         asks_anew = self._careful and path in (RESPONSES, COMPLETIONS) and code in TOLD_OF_A_LOSS
         if answer.status in _SHORT_OF_BREATH or answer.status == 409 or asks_anew:
             self._question.retries += 1

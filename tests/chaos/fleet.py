@@ -26,7 +26,7 @@ ROLES = ("limiter", "inference_worker", "access")
 READY_EVENT = {"limiter": "", "inference_worker": "worker.started", "access": "access.started"}
 RESTART_PAUSE = 0.2
 START_SECONDS = 60.0
-CANNOT_START = ".cannot_start"
+NO_REDIS = "Is REDIS_URL right"
 FIRST_ANSWER_SECONDS = 7.0
 """How long a command may take to fail, tries included."""
 _ARGUMENTS = {"inference_worker": ["--engine", "scripted", "--served-name", MODEL]}
@@ -217,7 +217,7 @@ def _alive(member: Member) -> bool:
 def _at_start(member: Member) -> bool:
     """Whether it was still waiting for Redis's first answer: it says so, or was ready too short a time ago. A worker
     says that it has started before it has that answer."""
-    return CANNOT_START in _last_line(member) or time.monotonic() - member.ready_at < FIRST_ANSWER_SECONDS
+    return NO_REDIS in _last_line(member) or time.monotonic() - member.ready_at < FIRST_ANSWER_SECONDS
 
 
 def _last_line(member: Member) -> str:

@@ -32,6 +32,7 @@ class Verdict:
     told_resets: int = 0
     told_losses: int = 0
     continued: int = 0
+    given_up: int = 0
     lost: int = 0
     doubled: int = 0
     reordered: int = 0
@@ -137,12 +138,19 @@ def _judge_client(question: Question, evidence: Evidence, verdict: Verdict, *, l
     problems = [*question.faults, *_unkept(question, evidence, lossy=lossy)]
     if not (question.end or question.gone):
         problems.append("never heard of an end")
-    if question.end not in ("completed", "") and not question.cancelled:
+    given_up = question.end == "failed" and _was_given_up(question, evidence)
+    verdict.given_up += given_up
+    if question.end not in ("completed", "") and not (question.cancelled or given_up):
         why = f" ({question.why})" if question.why else ""
         problems.append(f"ended {question.end}{why}, which nobody had asked for")
     if problems:
         name = f"question {question.number} ({question.kind}, {', '.join(sorted(question.told))})"
         verdict.problems += [f"{name}: {problem}" for problem in problems]
+
+
+def _was_given_up(question: Question, evidence: Evidence) -> bool:
+    """Whether three workers died while they ran it: then it fails, as a poisonous one must."""
+    return any(prompt_of(evidence.requests[request].request) == question.prompt for request in evidence.given_up)
 
 
 def _unkept(question: Question, evidence: Evidence, *, lossy: bool) -> list[str]:

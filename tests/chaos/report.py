@@ -54,6 +54,7 @@ class Report:
             ("questions asked", self.questions),
             ("requests in Redis", totals.requests),
             ("of them continued by another worker", totals.continued),
+            ("given up, because three workers were killed while they ran it", totals.given_up),
             ("reply events in the logs", totals.reply_events),
             ("tokens in the logs", totals.tokens),
             ("events that clients received", totals.client_events),

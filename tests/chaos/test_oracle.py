@@ -26,7 +26,7 @@ from inference_worker.engines.scripted import token_text
 from tests.chaos.clients import Question
 from tests.chaos.evidence import Entry, Evidence, Found
 from tests.chaos.oracle import Verdict, expected, judge, text_of
-from tests.chaos.transcript import NEVER_RAN
+from tests.chaos.transcript import GAVE_UP, NEVER_RAN
 
 REQUEST_ID = RequestId(f"s0_{7:032x}")
 PROMPT = "chaos 7 tokens=6"
@@ -146,6 +146,15 @@ def test_an_answer_that_a_power_loss_undid_after_it_was_given_must_still_be_the_
     for text, lossy in ((given, False), (given + "wheel ", True)):
         found = verdict_on(undone, question(texts={REQUEST_ID: text}), lossy=lossy).problems
         assert "the client has" in " ".join(found)
+
+
+def test_a_request_may_fail_only_where_a_dead_letter_says_that_its_workers_died() -> None:
+    failure = Failure(code=GAVE_UP, message="Workers died.")
+    failed = replace(whole(), state="failed", log=(Entry(1, "-", "x", Failed(failure=failure)),))
+    asked = question(end="failed", texts={})
+    given_up = judge(Evidence({failed.id: failed}, frozenset({failed.id})), [asked], lossy=False)
+    assert (given_up.problems, given_up.given_up) == ([], 1)
+    assert "ended failed" in " ".join(judge(Evidence({failed.id: failed}), [asked], lossy=False).problems)
 
 
 def test_an_accepted_request_that_is_gone_is_found() -> None:

@@ -11,6 +11,8 @@ from contracts.ids import COMPLETION_PREFIX, RESPONSE_PREFIX
 
 ENDS = {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
 NEVER_RAN = "access_lost"
+GAVE_UP = "request_gave_up"
+"""The end of a request over which three workers have died. Each of them might have died of it."""
 
 
 @dataclass
