@@ -47,10 +47,11 @@ class Heart:
             await self._redis.set(keys.tokenizer(sha256), self._description.tokenizer, ex=TOKENIZER_TTL)
 
     async def leave(self) -> None:
-        """Take this worker out of the fleet; if Redis is away, it goes stale."""
+        """Take this worker out of the fleet; if Redis is away or slow, it goes stale."""
         try:
-            await self._redis.hdel(keys.fleet(), self._worker)
-        except REDIS_UNAVAILABLE:
+            async with asyncio.timeout(BEAT.total_seconds()):
+                await self._redis.hdel(keys.fleet(), self._worker)
+        except (TimeoutError, *REDIS_UNAVAILABLE):
             pass
 
 

@@ -17,7 +17,8 @@ from tests.chaos.plan import Fault, Round
 from tests.chaos.recovery import Recoveries
 from tests.chaos.store import Store
 
-DRAIN_SECONDS = 15.0
+DRAIN_SECONDS = 30.0
+"""Where Redis hangs, the take that is under way gives up after four tries of five seconds; then comes the grace."""
 AT_ONCE = {Fault.WORKER_FREEZE, Fault.WORKER_DRAIN, Fault.LINK_HALF_OPEN}
 """Faults that last, and during which the next ones may happen."""
 CALM_SECONDS = 2.0
