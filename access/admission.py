@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from contracts import keys, logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.errors import DependencyDown, Overload, PenstockError
 from contracts.ids import AccessId, RequestId, TenantId
-from contracts.messages import AdmissionQuery, Correction, Verdict
+from contracts.messages import AdmissionQuery, Correction, Verdict, Withdrawal
 from contracts.subscription import Subscription
 
 OnQueued = Callable[[Verdict], None]
@@ -48,6 +49,7 @@ class Admission:
         self._subscription = Subscription(listening, keys.verdicts_channel(access), self._hear)
         self._calls: dict[RequestId, _Call] = {}
         self._outbox = Outbox(redis)
+        self._attempt = 0
         self._limiter_seen = -float("inf")
 
     @property
@@ -76,6 +78,7 @@ class Admission:
                 (``no_workers``, ``starting``). Both carry ``retry_after_seconds``.
             DependencyDown: no limiter answers (``limiter_unavailable``).
         """
+        query = msgspec.structs.replace(query, attempt=self._next_attempt())
         call = self._calls[query.id] = _Call(query, on_queued)
         self._outbox.ask(query)
         try:
@@ -91,12 +94,18 @@ class Admission:
         return verdict
 
     def withdraw(self, request_id: RequestId) -> None:
-        """Say that a request will not be submitted: it leaves the waiting room, or its reservation is returned."""
-        self._outbox.withdraw(request_id)
+        """Say that a request will not be submitted, whatever was asked for it until now: it leaves the waiting room, or
+        its reservation is returned. It may be asked for anew."""
+        self._outbox.withdraw(Withdrawal(request_id, self._next_attempt()))
 
     def correct(self, request_id: RequestId, prompt_tokens: int) -> None:
         """Say what the prompt of a granted request has become, now that it is composed."""
         self._outbox.correct(Correction(id=request_id, prompt_tokens=prompt_tokens))
+
+    def _next_attempt(self) -> int:
+        """Later ones are greater, also over a clock that is set back: of one request they all are this process's."""
+        self._attempt = max(self._attempt + 1, time.time_ns() // 1000)
+        return self._attempt
 
     async def _verdict(self, call: _Call) -> Verdict:
         """The final verdict, as soon as the subscription or a poll brings it."""
@@ -179,7 +188,10 @@ class _Call:
         return msgspec.structs.replace(self.query, waited_seconds=round(waited, 3))
 
     def take(self, verdict: Verdict) -> None:
-        """Note a word of the limiter; one that says nothing new still says that it is alive."""
+        """Note a word of the limiter; one that says nothing new still says that it is alive. One on an earlier attempt,
+        read or heard late, says nothing at all."""
+        if verdict.attempt != self.query.attempt:
+            return
         self.last_word = asyncio.get_running_loop().time()
         before, self.latest = self.latest, verdict
         if self.final.done():

@@ -119,7 +119,7 @@ class Answering:
         except BaseException as error:
             if follower is not None:
                 self._mailbox.forget(follower)
-            if isinstance(error, AlreadyAnswered | PenstockError):
+            if isinstance(error, AlreadyAnswered | PenstockError) and not _may_run(error):
                 # Not submitted, so its grant goes back. After a cancellation nobody knows, and the gate finds out.
                 self._admission.withdraw(asked.id)
             raise
@@ -302,6 +302,11 @@ def bounded(count: Callable[[str], int]) -> Callable[[str], int]:
     """The same count for texts of a usual length; an estimate for long ones, whose exact count would hold up everybody
     else in this process. The worker has the last word."""
     return lambda text: count(text) if len(text) <= COUNTED_CHARACTERS else estimate(text)
+
+
+def _may_run(error: AlreadyAnswered | PenstockError) -> bool:
+    """Whether it was submitted all the same: only its replicas have not confirmed that."""
+    return isinstance(error, DependencyDown) and error.code == "not_replicated"
 
 
 def _passage_budget(asked: Asked) -> int:

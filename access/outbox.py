@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from contracts import keys, logs
 from contracts.connection import REDIS_UNAVAILABLE
 from contracts.ids import RequestId
-from contracts.messages import AdmissionQuery, Asks, Correction
+from contracts.messages import AdmissionQuery, Asks, Correction, Withdrawal
 
 _QUERIES_AT_MOST = 500
 
@@ -22,7 +22,7 @@ class Outbox:
         self._redis = redis
         self._queries: dict[RequestId, AdmissionQuery] = {}
         self._corrections: dict[RequestId, Correction] = {}
-        self._withdrawn: list[RequestId] = []
+        self._withdrawn: dict[RequestId, Withdrawal] = {}
         self._filled = asyncio.Event()
 
     def ask(self, query: AdmissionQuery) -> None:
@@ -33,10 +33,10 @@ class Outbox:
         self._corrections[correction.id] = correction
         self._filled.set()
 
-    def withdraw(self, request_id: RequestId) -> None:
-        self._queries.pop(request_id, None)
-        self._corrections.pop(request_id, None)
-        self._withdrawn.append(request_id)
+    def withdraw(self, withdrawal: Withdrawal) -> None:
+        self._queries.pop(withdrawal.id, None)
+        self._corrections.pop(withdrawal.id, None)
+        self._withdrawn[withdrawal.id] = withdrawal
         self._filled.set()
 
     async def run(self) -> NoReturn:
@@ -55,7 +55,7 @@ class Outbox:
         ids = list(self._queries)[:_QUERIES_AT_MOST]
         asks = Asks(
             queries=tuple(self._queries.pop(i) for i in ids),
-            withdrawn=tuple(self._withdrawn),
+            withdrawn=tuple(self._withdrawn.values()),
             corrections=tuple(self._corrections.values()),
         )
         self._withdrawn.clear()

@@ -86,6 +86,11 @@ class StoredRequests:
         if stored.ended and not await self._redis.exists(keys.replies(stored.request.id)):
             raise CallerError("The log of this request has expired; ask again with a new key.", code="log_expired")
 
+    async def state(self, request_id: RequestId) -> str:
+        """The state of a request of whatever tenant; empty for one that is gone."""
+        found: Any = await self._redis.hget(keys.request(request_id), "state")
+        return (found or b"").decode()
+
     async def followed(self, request_id: RequestId) -> bool:
         """Whether any access process has a client following the request."""
         return bool(await self._redis.hget(keys.request(request_id), "followers"))

@@ -84,6 +84,10 @@ class Submissions:
         )
         await self._understand(asked, submitted)
 
+    async def still_waits(self, request_id: RequestId) -> bool:
+        """Whether a request that was stored as waiting has not been submitted, nor ended."""
+        return await self._stored.state(request_id) == "waiting"
+
     async def refuse(self, asked: Asked, error: PenstockError) -> None:
         """End a waiting request that will not be submitted, so that whoever asks for it by its id learns why."""
         failure = Failure(code=error.code, message=error.message, param=error.param, fault=fault_of(error))

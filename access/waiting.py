@@ -110,9 +110,10 @@ async def begin_unattended(context: Context, asked: Asked) -> None:
 
 
 async def _attempt(context: Context, asked: Asked) -> Exception | None:
-    """Bring it into the queue once; what stood in the way."""
+    """Bring it into the queue once, unless an earlier try that was not answered has; what stood in the way."""
     try:
-        await context.answering.begin(asked, followed=False)
+        if await context.submissions.still_waits(asked.id):
+            await context.answering.begin(asked, followed=False)
     except (PenstockError, *REDIS_UNAVAILABLE) as error:
         return error
     return None

@@ -181,7 +181,7 @@ def gate_prefix() -> str:
 
 
 def active_limiter() -> str:
-    """string; who decides, as ``<epoch>:<limiter>``; the active limiter; 1.5 s, renewed"""
+    """string; who decides, as ``<epoch>:<limiter>``; the active limiter; 1.2 s, renewed"""
     return f"{gate_prefix()}active"
 
 
@@ -218,6 +218,11 @@ def estimates(tenant: TenantId) -> str:
 def reservations() -> str:
     """hash; granted request → Reservation, msgpack; the active limiter; fields leave when settled"""
     return f"{gate_prefix()}reservations"
+
+
+def last_commit() -> str:
+    """hash; tenure and number of the gate's last commit, so that a late copy of an earlier one is known; the active limiter; 1 h"""
+    return f"{gate_prefix()}commit"
 
 
 def limits(tenant: TenantId) -> str:

@@ -208,6 +208,7 @@ class AdmissionQuery(Message, frozen=True):
     ``prompt_tokens`` is what the prompt is expected to be, before it is composed. ``answer_tokens`` is what the caller
     bounded each of its ``sequences`` to, 0 where it did not: then the gate expects what it has learned.
     ``waited_seconds`` is how long the caller waits already: a limiter that has not heard of it gives it that place.
+    ``attempt`` grows each time the request is asked for anew, after a withdrawal: words of other attempts are void.
     ``user`` and ``key`` are empty where there is none.
     """
 
@@ -223,7 +224,15 @@ class AdmissionQuery(Message, frozen=True):
     answer_tokens: int = 0
     sequences: int = 1
     waited_seconds: float = 0.0
+    attempt: int = 0
     version: int = VERSION
+
+
+class Withdrawal(Message, frozen=True):
+    """A request will not be submitted under this ``attempt``, nor under any before it."""
+
+    id: RequestId
+    attempt: int
 
 
 class Correction(Message, frozen=True):
@@ -234,19 +243,19 @@ class Correction(Message, frozen=True):
 
 
 class Asks(Message, frozen=True):
-    """What one access process says to the limiter in one loop tick. ``withdrawn`` will never be submitted.
+    """What one access process says to the limiter in one loop tick; withdrawals come before queries.
 
     A lost correction or withdrawal costs accuracy for a while, never the account: usage settles, and an unused grant
     runs out.
     """
 
     queries: tuple[AdmissionQuery, ...] = ()
-    withdrawn: tuple[RequestId, ...] = ()
+    withdrawn: tuple[Withdrawal, ...] = ()
     corrections: tuple[Correction, ...] = ()
 
 
 class Verdict(Message, frozen=True):
-    """The limiter's decision, or its latest word to a caller who waits.
+    """The limiter's decision on an ``attempt``, or its latest word to a caller who waits.
 
     ``granted`` holds until ``grant_until`` (Unix seconds of the Redis clock), for ``tokens``, in ``service_class``, of
     which a policy may have made another than was asked for. ``queued`` carries ``position`` (1 is next),
@@ -257,6 +266,7 @@ class Verdict(Message, frozen=True):
 
     id: RequestId
     decision: Literal["granted", "queued", "refused"]
+    attempt: int = 0
     number: int = 0
     grant_until: float = 0.0
     tokens: int = 0

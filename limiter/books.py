@@ -110,6 +110,7 @@ class Books:
             sequences=query.sequences,
             learns=not query.answer_tokens and query.sequences > 0,
             grant_end_ms=grant_end_ms,
+            attempt=query.attempt,
         )
         names = self._names(query.tenant, query.user, query.key)
         self._hold(query.id, Held(reservation, names))

@@ -6,7 +6,7 @@ millisecond: no rounding, and callers who race for the last tokens get exactly w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 GRAINS = 60_000
 
@@ -30,21 +30,23 @@ class Bucket:
 
     def at(self, now_ms: int) -> Bucket:
         """The bucket at ``now_ms``. A clock that went back refills nothing."""
+        if now_ms == self.at_ms:
+            return self
         elapsed = max(0, now_ms - self.at_ms)
-        return replace(self, grains=min(self._brim, self.grains + elapsed * self.per_minute), at_ms=now_ms)
+        return Bucket(self.per_minute, min(self._brim, self.grains + elapsed * self.per_minute), now_ms)
 
     def holds(self, tokens: int) -> bool:
         return self.grains >= tokens * GRAINS
 
     def take(self, tokens: int) -> Bucket:
-        return replace(self, grains=self.grains - tokens * GRAINS)
+        return Bucket(self.per_minute, self.grains - tokens * GRAINS, self.at_ms)
 
     def give_back(self, tokens: int) -> Bucket:
-        return replace(self, grains=min(self._brim, self.grains + tokens * GRAINS))
+        return Bucket(self.per_minute, min(self._brim, self.grains + tokens * GRAINS), self.at_ms)
 
     def resized(self, per_minute: int) -> Bucket:
         """The bucket under another limit: what was used stays used."""
-        return replace(self, per_minute=per_minute, grains=self.grains + (per_minute - self.per_minute) * GRAINS)
+        return Bucket(per_minute, self.grains + (per_minute - self.per_minute) * GRAINS, self.at_ms)
 
     def seconds_until(self, tokens: int) -> float:
         """Until it holds ``tokens`` if nobody takes any; infinite for more than it can ever hold."""

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from contracts.functions.gate import Answered, Entry, Granted, Repeated
 from contracts.ids import AccessId, RequestId, TenantId
-from contracts.messages import AdmissionQuery, Correction, ModelStatus, Usage, Verdict
+from contracts.messages import AdmissionQuery, Correction, ModelStatus, Usage, Verdict, Withdrawal
 from limiter.books import Books
 from limiter.eta import Accuracy, Pace
 from limiter.limits import Limits
@@ -46,7 +46,7 @@ class Window:
 
 @dataclass
 class Gate:
-    """Tell it what was heard (``ask``, ``correct``, ``settle``, ``withdraw``, ``refund``), then let it ``decide``."""
+    """Tell it what was heard (``ask``, ``correct``, ``settle``, ``withdraw``, …), then let it ``decide``."""
 
     policy: Policy
     books: Books
@@ -58,7 +58,13 @@ class Gate:
     _updated_ms: int = 0
 
     def ask(self, query: AdmissionQuery, now_ms: int) -> None:
-        """A request wants to go; its accounts are open. Asked again, it is told again what was decided."""
+        """A request wants to go; its accounts are open. Asked again, it is told again what was decided. A later attempt
+        ends the earlier one, whose withdrawal may have been lost; what comes late of an earlier one is nothing."""
+        latest = self._latest_attempt(query)
+        if latest is not None and query.attempt < latest:
+            return
+        if latest is not None and query.attempt > latest:
+            self.withdraw(Withdrawal(query.id, latest), now_ms)
         if query.id in self.books.held:
             self.books.note(Repeated(query.access, query.id))
             return
@@ -69,7 +75,7 @@ class Gate:
         payer, counter = self.books.payer(query, now_ms), self._counter(query.model, now_ms)
         cost = self.books.cost(query, query.service_class)
         if refusal := self.policy.turn_away(query, cost, payer, counter):
-            self._refuse(query.id, query.access, refusal, payer)
+            self._refuse(query, query.access, refusal, payer)
             return
         service_class = self.policy.service_class(query, cost, payer, counter)
         since_ms = now_ms - int(query.waited_seconds * 1000)
@@ -94,13 +100,24 @@ class Gate:
         window.room.adjust(request_id, used.tokens)
         window.pace.settled(held.reservation.tokens, used.tokens, now_ms)
 
-    def withdraw(self, request_id: RequestId, now_ms: int) -> None:
-        """The caller has gone and will not submit."""
-        self._leave(request_id)
-        self.refund(request_id, now_ms)
+    def withdraw(self, withdrawal: Withdrawal, now_ms: int) -> None:
+        """The caller has gone and will not submit, unless it has asked anew since."""
+        request_id, attempt = withdrawal.id, withdrawal.attempt
+        for window in self._windows.values():
+            waiter = window.room.waiters.get(request_id)
+            if waiter is not None and waiter.query.attempt <= attempt:
+                window.room.leave(request_id)
+        held = self.books.held.get(request_id)
+        if held is not None and held.reservation.attempt <= attempt:
+            self._refund(request_id, now_ms)
 
-    def refund(self, request_id: RequestId, now_ms: int) -> None:
-        """A grant was not used and never will be."""
+    def refund_unused(self, request_id: RequestId, grant_end_ms: int, now_ms: int) -> None:
+        """Nobody has submitted under the grant that ended at ``grant_end_ms``, and nobody can any more."""
+        held = self.books.held.get(request_id)
+        if held is not None and held.reservation.grant_end_ms == grant_end_ms:
+            self._refund(request_id, now_ms)
+
+    def _refund(self, request_id: RequestId, now_ms: int) -> None:
         if (held := self.books.refund(request_id, now_ms)) is not None:
             self._window(held.reservation.model).room.adjust(request_id, 0)
 
@@ -166,6 +183,7 @@ class Gate:
         verdict = Verdict(
             id=query.id,
             decision="granted",
+            attempt=query.attempt,
             grant_until=grant_end_ms / 1000,
             tokens=held.tokens,
             service_class=waiter.service_class,
@@ -173,11 +191,12 @@ class Gate:
         )
         self.books.note(Granted(waiter.access, verdict, held))
 
-    def _refuse(self, request_id: RequestId, access: AccessId, refusal: Refusal, payer: Payer) -> None:
+    def _refuse(self, query: AdmissionQuery, access: AccessId, refusal: Refusal, payer: Payer) -> None:
         self.decisions[refusal.reason] += 1
         verdict = Verdict(
-            id=request_id,
+            id=query.id,
             decision="refused",
+            attempt=query.attempt,
             reason=refusal.reason,
             message=refusal.message,
             retry_after_seconds=refusal.retry_after_seconds,
@@ -197,7 +216,7 @@ class Gate:
             payer, place = self.books.payer(waiter.query, now_ms), places[model][request_id]
             eta = self.policy.eta_seconds(waiter, place, payer, self._counter(model, now_ms))
             room.leave(request_id)
-            self._refuse(request_id, waiter.access, out_of_patience(waiter, payer, eta), payer)
+            self._refuse(waiter.query, waiter.access, out_of_patience(waiter, payer, eta), payer)
 
     def _tell_places(self, now_ms: int) -> None:
         """Who has just come or asked again is told soon; the others twice a second, if they moved."""
@@ -224,6 +243,7 @@ class Gate:
         verdict = Verdict(
             id=query.id,
             decision="queued",
+            attempt=query.attempt,
             number=waiter.updates,
             position=place.position,
             tokens_ahead=place.tokens_ahead,
@@ -232,12 +252,22 @@ class Gate:
         )
         self.books.note(Answered(waiter.access, verdict))
 
+    def _latest_attempt(self, query: AdmissionQuery) -> int | None:
+        """The attempt under which this request is held or waits; ``None`` where it does neither."""
+        if (held := self.books.held.get(query.id)) is not None:
+            return held.reservation.attempt
+        waiter = self._window(query.model).room.waiters.get(query.id)
+        return None if waiter is None else waiter.query.attempt
+
     def _leave(self, request_id: RequestId) -> None:
         for window in self._windows.values():
             window.room.leave(request_id)
 
     def _window(self, model: str) -> Window:
-        return self._windows.setdefault(model, Window())
+        window = self._windows.get(model)
+        if window is None:
+            window = self._windows[model] = Window()
+        return window
 
     def _counter(self, model: str, now_ms: int) -> Counter:
         window = self._window(model)

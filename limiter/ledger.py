@@ -22,7 +22,6 @@ from limiter.limits import Caps, Limits, limits_of
 from limiter.spending import KINDS, Spending, period
 from limiter.tariff import Cost
 
-ENTRIES_AT_MOST = 500
 STATUS_SECONDS = 10
 
 Row = Mapping[bytes, bytes]
@@ -36,6 +35,7 @@ class Ledger:
         self._book = book
         self._defaults = defaults
         self._lock = lock
+        self._commits = 0
 
     async def reservations(self) -> dict[RequestId, Reservation]:
         """Every grant that has not been settled."""
@@ -77,16 +77,14 @@ class Ledger:
             rows = await pipe.execute()
         return {tenant: self._limits(tenant, row) for tenant, row in zip(tenants, rows, strict=True)}
 
-    async def commit(self, tenure: Tenure, entries: Sequence[Entry]) -> set[RequestId]:
-        """Write what was decided; the ids on which a final verdict stood already.
+    async def commit(self, tenure: Tenure, entries: Sequence[Entry]) -> frozenset[RequestId]:
+        """Write what was decided, all of it in one step; the ids on which a final verdict stood already.
 
         Raises:
             Deposed: the tenure is over.
         """
-        known: set[RequestId] = set()
-        for first in range(0, len(entries), ENTRIES_AT_MOST):
-            known |= await self._book.commit(tenure, self._lock, entries[first : first + ENTRIES_AT_MOST])
-        return known
+        self._commits += 1
+        return await self._book.commit(tenure, self._lock, entries, self._commits)
 
     async def publish_status(self, status: Mapping[str, ModelStatus]) -> None:
         """Say how loaded each model is; whoever scales reads it."""

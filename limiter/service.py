@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -95,6 +95,7 @@ class _Reign:
         self._gate = parts.new_gate()
         self._overdues = parts.new_overdues()
         self._committed = asyncio.get_running_loop().create_future()
+        self._awaited = False
 
     async def run(self) -> None:
         await self._restore()
@@ -114,8 +115,8 @@ class _Reign:
             heard, since = self._inbox.take()
             await self._open([(query.tenant, query.user, query.key) for asks in heard for query in asks.queries])
             self._weigh(heard)
-            entries, committed = self._gate.decide(self._clock.now_ms()), self._next_commit()
-            if entries:
+            entries, (committed, awaited) = self._gate.decide(self._clock.now_ms()), self._next_commit()
+            if entries or awaited:
                 known = await self._parts.ledger.commit(self._tenure, entries)
                 self._gate.take_back(known, self._clock.now_ms())
             committed.set_result(None)
@@ -139,8 +140,8 @@ class _Reign:
     def _weigh(self, heard: Sequence[Asks]) -> None:
         now_ms = self._clock.now_ms()
         for asks in heard:
-            for request_id in asks.withdrawn:  # first: who asks for the same id in one breath asks anew
-                self._gate.withdraw(request_id, now_ms)
+            for withdrawal in asks.withdrawn:
+                self._gate.withdraw(withdrawal, now_ms)
             for query in asks.queries:
                 self._gate.ask(query, now_ms)
             for correction in asks.corrections:
@@ -176,24 +177,27 @@ class _Reign:
             self._gate.settle(record.id, record.usage, record.state, self._clock.now_ms())
         await self._until_committed()
 
-    def _refund(self, never_submitted: Sequence[RequestId]) -> None:
-        for request_id in never_submitted:
-            self._gate.refund(request_id, self._clock.now_ms())
+    def _refund(self, never_submitted: Mapping[RequestId, int]) -> None:
+        for request_id, grant_end_ms in never_submitted.items():
+            self._gate.refund_unused(request_id, grant_end_ms, self._clock.now_ms())
         self._inbox.wake()
 
-    def _overdue(self) -> list[RequestId]:
+    def _overdue(self) -> dict[RequestId, int]:
         return self._overdues.among(self._gate.books.held, self._clock.now_ms())
 
     async def _until_committed(self) -> None:
-        """Return once all that the gate has been told is in the ledger."""
+        """Return once all that the gate has been told is in the ledger. Also where that changed nothing a commit is
+        made: it proves that the tenure lasts, and that memory knew what there was to settle."""
+        self._awaited = True
         self._inbox.wake()
         # Others wait for the same commit: one who is cancelled must not cancel it for them.
         await asyncio.shield(self._committed)
 
-    def _next_commit(self) -> asyncio.Future[None]:
-        """What the gate is told from here on belongs to the commit after this one."""
-        current, self._committed = self._committed, asyncio.get_running_loop().create_future()
-        return current
+    def _next_commit(self) -> tuple[asyncio.Future[None], bool]:
+        """The commit to come and whether it is awaited; what the gate is told from here on belongs to the one after."""
+        current, awaited = self._committed, self._awaited
+        self._committed, self._awaited = asyncio.get_running_loop().create_future(), False
+        return current, awaited
 
     def _measure(self, since: float | None) -> None:
         self._parts.metrics.decided(self._gate.decisions)

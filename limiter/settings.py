@@ -66,7 +66,7 @@ class LimiterSettings(ServiceSettings):
     grants_per_slot: int = Field(
         default=4,
         ge=1,
-        description="Granted and unsettled requests for each slot of ready workers: how long streams get.",
+        description="Granted and unsettled requests for each slot of ready workers, at most: how long streams get.",
     )
     grant_seconds: float = Field(
         default=15.0, gt=0, description="How long a grant holds before it must have been submitted."
@@ -76,7 +76,7 @@ class LimiterSettings(ServiceSettings):
     )
     heartbeat_stale_seconds: float = Field(default=5.0, gt=0, description="A worker silent for so long is forgotten.")
     lock_seconds: float = Field(
-        default=1.5, gt=0.2, description="A standby takes over when the active one is silent for so long."
+        default=1.2, gt=0.2, description="A standby takes over when the active one is silent for so long."
     )
     health_port: int | None = Field(
         default=None, ge=1, le=65535, description="Loopback port: /livez, /readyz, /metrics."

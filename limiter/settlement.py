@@ -1,11 +1,13 @@
 """Settling: what ended requests really used, read from each shard's ``usage`` stream.
 
-All limiters read as one consumer, so what a predecessor had read and not acknowledged comes first. An entry is
-acknowledged once its settlement is committed; one that comes twice finds no reservation and changes nothing.
+All limiters read as one consumer, so what a predecessor had read and not acknowledged comes first, and now and then
+again: a limiter that was frozen in its read may have been given what it can no longer settle. An entry is acknowledged
+once its settlement is committed; one that comes twice finds no reservation and changes nothing.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -22,6 +24,7 @@ from contracts.messages import Usage
 GROUP = "limiter"
 CONSUMER = "any"
 READ_AT_MOST = 200
+LOOK_BACK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ class Settlement:
 
     async def run(self, settle: Settle) -> NoReturn:
         """Read, settle, acknowledge: first what was left unacknowledged, then what is new."""
-        after = "0"
+        after, looked_back = "0", time.monotonic()
         while True:
+            if time.monotonic() - looked_back > LOOK_BACK_SECONDS:
+                after, looked_back = "0", time.monotonic()
             try:
                 entries = await self._read(after)
             except ResponseError as error:

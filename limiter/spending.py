@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from limiter.limits import Limits, Quota
 from limiter.tariff import NOTHING, Cost
 
 PeriodKind = Literal["day", "month"]
+DAY_MS = 86_400_000
 KINDS: tuple[PeriodKind, ...] = ("day", "month")
 
 
 def period(kind: PeriodKind, now_ms: int) -> str:
     """The name of the day (``2026-02-28``) or month (``2026-02``) at ``now_ms``."""
-    moment = _moment(now_ms)
-    return f"{moment:%Y-%m-%d}" if kind == "day" else f"{moment:%Y-%m}"
+    return _names(now_ms // DAY_MS)[kind]
 
 
 def seconds_left(kind: PeriodKind, now_ms: int) -> float:
@@ -55,6 +56,12 @@ class Spending:
 
 def _quota(kind: PeriodKind, limits: Limits) -> Quota:
     return limits.day if kind == "day" else limits.month
+
+
+@lru_cache(maxsize=4)
+def _names(day: int) -> dict[PeriodKind, str]:
+    moment = _moment(day * DAY_MS)
+    return {"day": f"{moment:%Y-%m-%d}", "month": f"{moment:%Y-%m}"}
 
 
 def _moment(now_ms: int) -> datetime:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from itertools import islice
 from typing import NoReturn
 
 from redis.asyncio import Redis
@@ -18,7 +19,8 @@ SWEEP_EVERY = timedelta(seconds=1)
 LOOK_AGAIN_MS = 60_000
 LOOKS_AT_MOST = 1000
 
-Overdue = Callable[[], Sequence[RequestId]]
+Overdue = Callable[[], Mapping[RequestId, int]]
+"""Requests whose grants are past their end, with that end in ms of Redis time."""
 
 
 class Sweeper:
@@ -29,7 +31,7 @@ class Sweeper:
         self._protocol = protocol
         self._shards = [Shard(number) for number in range(shards)]
 
-    async def run(self, overdue: Overdue, refund: Callable[[Sequence[RequestId]], None]) -> NoReturn:
+    async def run(self, overdue: Overdue, refund: Callable[[Mapping[RequestId, int]], None]) -> NoReturn:
         """End what is late; hand to ``refund`` those of the ``overdue`` grants that were never submitted."""
         while True:
             for shard in self._shards:
@@ -38,13 +40,17 @@ class Sweeper:
                 refund(await self.never_submitted(granted))
             await asyncio.sleep(SWEEP_EVERY.total_seconds())
 
-    async def never_submitted(self, granted: Sequence[RequestId]) -> list[RequestId]:
+    async def never_submitted(self, granted: Mapping[RequestId, int]) -> dict[RequestId, int]:
         """Those without a state, or still stored as waiting: past its grant's end, none of them can be submitted."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for request_id in granted:
                 pipe.hget(keys.request(request_id), "state")
             states = await pipe.execute()
-        return [request_id for request_id, state in zip(granted, states, strict=True) if state in (None, b"waiting")]
+        return {
+            request_id: grant_end_ms
+            for (request_id, grant_end_ms), state in zip(granted.items(), states, strict=True)
+            if state in (None, b"waiting")
+        }
 
 
 class Overdues:
@@ -54,12 +60,14 @@ class Overdues:
         self._slack_ms = slack_ms
         self._look_at: dict[RequestId, int] = {}
 
-    def among(self, held: Mapping[RequestId, Held], now_ms: int) -> list[RequestId]:
-        due = [
-            request_id
-            for request_id, one in held.items()
-            if self._look_at.get(request_id, one.reservation.grant_end_ms + self._slack_ms) <= now_ms
-        ][:LOOKS_AT_MOST]
+    def among(self, held: Mapping[RequestId, Held], now_ms: int) -> dict[RequestId, int]:
+        ends = {request_id: one.reservation.grant_end_ms for request_id, one in held.items()}
+        late = (
+            (request_id, end)
+            for request_id, end in ends.items()
+            if max(self._look_at.get(request_id, 0), end + self._slack_ms) <= now_ms
+        )
+        due = dict(islice(late, LOOKS_AT_MOST))
         self._look_at = {known: at for known, at in self._look_at.items() if known in held}
         self._look_at.update((request_id, now_ms + LOOK_AGAIN_MS) for request_id in due)
         return due

@@ -20,10 +20,12 @@ local function spent_key(p, tenant, period) return p .. 'spent:' .. tenant .. ':
 local function levels_key(p, account) return p .. 'levels:' .. account end
 local function estimates_key(p, tenant) return p .. 'estimates:' .. tenant end
 local function reservations_key(p) return p .. 'reservations' end
+local function commit_key(p) return p .. 'commit' end
 
 local DAY_KEPT = 3 * 86400
 local MONTH_KEPT = 63 * 86400
 local ESTIMATES_KEPT = 30 * 86400
+local COMMIT_KEPT = 3600
 
 -- KEYS: prefix. ARGV: limiter, lock in ms. Answers epoch (0: another is active), Redis time in ms.
 local function takeover(keys, args)
@@ -92,15 +94,18 @@ local function spend(p, tenant, period, tokens, nanos, kept)
     redis.call('EXPIRE', key, kept)
 end
 
-local function store_verdict(p, id, decision, verdict, seconds)
-    redis.call('HSET', verdict_key(p, id), 'decision', decision, 'verdict', verdict)
+local function store_verdict(p, id, attempt, decision, verdict, seconds)
+    redis.call('HSET', verdict_key(p, id), 'attempt', attempt, 'decision', decision, 'verdict', verdict)
     redis.call('EXPIRE', verdict_key(p, id), seconds)
 end
 
--- The verdict on `id` when it is final: what is decided once stays decided, whoever asks again.
-local function final_verdict(p, id)
-    local found = read(verdict_key(p, id), 'decision', 'verdict')
-    if found.decision == 'granted' or found.decision == 'refused' then return found.verdict end
+-- The verdict on `id` when it is final: what is decided once stays decided, whoever asks again; but a refusal says
+-- nothing about an `attempt` that came after it. A grant stands until it is refunded.
+local function final_verdict(p, id, attempt)
+    local found = read(verdict_key(p, id), 'attempt', 'decision', 'verdict')
+    if found.decision == 'granted' then return found.verdict end
+    local later = attempt and tonumber(attempt) > tonumber(found.attempt or 0)
+    if found.decision == 'refused' and not later then return found.verdict end
     return nil
 end
 
@@ -126,19 +131,19 @@ end
 -- What a commit may hold. Each entry: how many arguments it has, and what it does with them.
 local entries = {}
 
-entries.answer = { 5, function(p, out, id, access, decision, verdict, seconds)
-    local stood = final_verdict(p, id)
+entries.answer = { 6, function(p, out, id, attempt, access, decision, verdict, seconds)
+    local stood = final_verdict(p, id, attempt)
     if stood then
         was_known(out, id, stood, verdict)
         verdict = stood
     else
-        store_verdict(p, id, decision, verdict, seconds)
+        store_verdict(p, id, attempt, decision, verdict, seconds)
     end
     tell(out.mail, access, verdict)
 end }
 
-entries.grant = { 5, function(p, out, id, access, verdict, seconds, reservation)
-    local stood = final_verdict(p, id)
+entries.grant = { 6, function(p, out, id, attempt, access, verdict, seconds, reservation)
+    local stood = final_verdict(p, id, attempt)
     if stood then
         was_known(out, id, stood, verdict)
         tell(out.mail, access, stood)
@@ -149,7 +154,7 @@ entries.grant = { 5, function(p, out, id, access, verdict, seconds, reservation)
     redis.call('HINCRBY', ledger_key(p, held.tenant), 'requests:' .. held.model, 1)
     add(p, held, 'granted', held.tokens, held.nanos)
     add(p, held, 'reserved', held.tokens, held.nanos)
-    store_verdict(p, id, 'granted', verdict, seconds)
+    store_verdict(p, id, attempt, 'granted', verdict, seconds)
     tell(out.mail, access, verdict)
 end }
 
@@ -200,12 +205,24 @@ entries.learn = { 3, function(p, _, tenant, model, estimate)
     redis.call('EXPIRE', estimates_key(p, tenant), ESTIMATES_KEPT)
 end }
 
--- KEYS: prefix. ARGV: tenure, lock in ms, then entries: name, its arguments. Answers OK known-id… | DEPOSED.
+-- Whether a commit is one that came late: its retried copy has been answered, and others after it. It would set levels
+-- back, and undo what was decided since.
+local function came_late(p, tenure, number)
+    local last = read(commit_key(p), 'tenure', 'number')
+    if last.tenure == tenure and tonumber(number) < tonumber(last.number) then return true end
+    redis.call('HSET', commit_key(p), 'tenure', tenure, 'number', number)
+    redis.call('EXPIRE', commit_key(p), COMMIT_KEPT)
+    return false
+end
+
+-- KEYS: prefix. ARGV: tenure, lock in ms, the commit's number in its tenure, then entries: name, its arguments. Answers
+-- OK known-id… | DEPOSED.
 local function commit(keys, args)
-    local p, tenure, lock = keys[1], args[1], args[2]
+    local p, tenure, lock, number = keys[1], args[1], args[2], args[3]
     if redis.call('GET', active_key(p)) ~= tenure then return { 'DEPOSED' } end
+    if came_late(p, tenure, number) then return { 'OK' } end
     redis.call('PEXPIRE', active_key(p), lock)
-    local out, at = { known = {}, mail = {} }, 3
+    local out, at = { known = {}, mail = {} }, 4
     while at <= #args do
         local count, act = unpack(entries[args[at]])
         act(p, out, unpack(args, at + 1, at + count))

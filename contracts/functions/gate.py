@@ -42,7 +42,8 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
 
     ``tokens`` are weighted by the model, ``nanos`` are billionths of a unit of money. ``prompt_tokens`` and
     ``answer_tokens`` (of all ``sequences``) are what was expected; ``learns``: its caller did not bound the answer.
-    Until ``grant_end_ms``, in Redis time, it may be submitted. ``gate.lua`` reads the first four fields.
+    Until ``grant_end_ms``, in Redis time, it may be submitted, as the ``attempt`` it was granted to. ``gate.lua`` reads
+    the first four fields.
     """
 
     tokens: int
@@ -57,6 +58,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
     sequences: int
     learns: bool
     grant_end_ms: int
+    attempt: int = 0
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(self)
@@ -80,7 +82,8 @@ class Granted:
 
     def args(self) -> tuple[Any, ...]:
         wire = self.verdict.encode()
-        return "grant", self.verdict.id, self.access, wire, _SECONDS_KEPT, self.reservation.encode()
+        head = ("grant", self.verdict.id, self.verdict.attempt, self.access)
+        return *head, wire, _SECONDS_KEPT, self.reservation.encode()
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class Answered:
     verdict: Verdict
 
     def args(self) -> tuple[Any, ...]:
-        return "answer", self.verdict.id, self.access, self.verdict.decision, self.verdict.encode(), _SECONDS_KEPT
+        head = ("answer", self.verdict.id, self.verdict.attempt, self.access)
+        return *head, self.verdict.decision, self.verdict.encode(), _SECONDS_KEPT
 
 
 @dataclass(frozen=True)
@@ -199,15 +203,17 @@ class GateBook:
         """Let the next limiter in at once."""
         await self._library.call("gate_resign", _PREFIX, args=(tenure.signature,))
 
-    async def commit(self, tenure: Tenure, lock: timedelta, entries: Sequence[Entry]) -> frozenset[RequestId]:
-        """Write, store and publish, in one step, and keep the lock.
+    async def commit(
+        self, tenure: Tenure, lock: timedelta, entries: Sequence[Entry], number: int
+    ) -> frozenset[RequestId]:
+        """Write, store and publish, in one step, and keep the lock. ``number`` grows with each commit of a tenure.
 
         Returns the ids on which a final verdict stood already: it was published again, and the entry not applied.
 
         Raises:
             Deposed: the tenure is over, and nothing was written.
         """
-        args: list[Any] = [tenure.signature, _ms(lock)]
+        args: list[Any] = [tenure.signature, _ms(lock), number]
         for entry in entries:
             args += entry.args()
         status, *known = await self._library.call("gate_commit", _PREFIX, args=tuple(args))

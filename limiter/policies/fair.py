@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol, Self
 
 from contracts.messages import AdmissionQuery, ServiceClass
@@ -13,6 +14,8 @@ from limiter.waiter import Place, Waiter
 
 AHEAD_OF_WORKERS = 8
 """Requests taken for a model whose first worker is still to come: enough for autoscaling to see them."""
+READY_SECONDS = 0.1
+"""For so long the fleet has work at hand beyond what runs: from the end of a request until the next is granted."""
 STARTING_RETRY_SECONDS = 5.0
 NO_WORKERS_RETRY_SECONDS = 30.0
 
@@ -30,7 +33,8 @@ class Room(Protocol):
 
 @dataclass(frozen=True)
 class Fair:
-    """``grants_per_slot`` requests are granted and unsettled for each slot of ready workers; the others wait."""
+    """As many requests are granted and unsettled as keep the fleet busy, ``grants_per_slot`` for each slot of ready
+    workers at most; the others wait."""
 
     grants_per_slot: int
     room: int
@@ -65,10 +69,15 @@ class Fair:
         )
 
     def takes(self, counter: Counter) -> int:
-        """How many requests may be granted and unsettled: none, where no worker is there or will be."""
-        if not counter.supply.slots and _is_coming(counter):
+        """How many requests may be granted and unsettled: one for each slot, and those that the fleet will begin in the
+        next moment, so that no slot stands idle until the gate has heard of it. Whoever comes next waits behind all of
+        them, so there are no more. None, where no worker is there or will be.
+        """
+        slots = counter.supply.slots
+        if not slots and _is_coming(counter):
             return AHEAD_OF_WORKERS
-        return self.grants_per_slot * counter.supply.slots
+        seconds_each = max(1.0, _mean_outstanding(counter)) * counter.seconds_per_token
+        return min(self.grants_per_slot * slots, slots + ceil(READY_SECONDS / seconds_each))
 
     def _fleet_seconds(self, waiter: Waiter, place: Place, counter: Counter) -> float:
         """Until so many tokens are settled as will go before, and those of one more request, whose place it takes.

@@ -32,6 +32,7 @@ from contracts.messages import (
     Started,
     Usage,
     Verdict,
+    Withdrawal,
     encode_reply,
 )
 
@@ -70,6 +71,7 @@ _FACTS = ModelFacts(
 )
 _QUERY = AdmissionQuery(
     id=_REQUEST,
+    attempt=7,
     access=AccessId("access-1"),
     tenant=_TENANT,
     user="u-1",
@@ -82,6 +84,7 @@ _QUERY = AdmissionQuery(
     sequences=2,
     waited_seconds=1.5,
 )
+_WITHDRAWAL = Withdrawal(id=_REQUEST, attempt=7)
 _CORRECTION = Correction(id=_REQUEST, prompt_tokens=448)
 _LIMITS = LimitsView(
     limit_tokens=1000,
@@ -124,9 +127,11 @@ MESSAGES: tuple[Message, ...] = (
     _FAILURE,
     _QUERY,
     _CORRECTION,
-    Asks(queries=(_QUERY,), withdrawn=(_REQUEST,), corrections=(_CORRECTION,)),
+    _WITHDRAWAL,
+    Asks(queries=(_QUERY,), withdrawn=(_WITHDRAWAL,), corrections=(_CORRECTION,)),
     Verdict(
         id=_REQUEST,
+        attempt=7,
         decision="queued",
         number=3,
         grant_until=1_700_000_015.0,

@@ -173,6 +173,6 @@ async def call_gate(book: GateBook) -> None:
         Levels(keys.hashed(tenant), 1, 1, now_ms, 60),
         Learned(tenant, "m", "1:0:0"),
     ]
-    await book.commit(tenure, LEASE, entries)
+    await book.commit(tenure, LEASE, entries, 1)
     await book.keep(tenure, LEASE)
     await book.resign(tenure)

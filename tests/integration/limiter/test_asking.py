@@ -84,25 +84,35 @@ async def test_a_cut_subscription_leaves_nobody_waiting(redis: Redis, redis_url:
     assert {verdict.decision for verdict in verdicts} == {"granted"}
 
 
-async def test_an_ask_repeated_gets_the_same_verdict_and_costs_nothing(redis: Redis, redis_url: str) -> None:
+async def test_a_copy_of_an_ask_costs_nothing(redis: Redis, redis_url: str) -> None:
     await announce(redis)
-    asked = query(tokens=100)
-    async with limiter_running(redis_url), asking(redis_url) as admission:
-        first, second = await admission.ask(asked), await admission.ask(asked)
-    assert first == second
-    assert (await ledger(redis))["granted"] == 100
+    async with overheard(redis) as asks, limiter_running(redis_url), asking(redis_url) as admission:
+        await admission.ask(query(tokens=100))
+        await redis.publish(keys.asks_channel(), asks[0].encode())
+        await admission.ask(query(tokens=30))  # decided after it
+    assert (await ledger(redis))["granted"] == 130
 
 
-async def test_an_ask_repeated_after_its_end_is_not_granted_anew(redis: Redis, redis_url: str) -> None:
+async def test_a_copy_of_an_ask_that_comes_after_its_end_is_not_granted_anew(redis: Redis, redis_url: str) -> None:
+    await announce(redis)
+    async with overheard(redis) as asks, limiter_running(redis_url), asking(redis_url) as admission:
+        granted = await admission.ask(query(tokens=100))
+        await report_usage(redis, granted.id, 60)
+        await eventually(lambda: _settled(redis, 60), "settlement")
+        await redis.publish(keys.asks_channel(), asks[0].encode())
+        await admission.ask(query(tokens=30))
+    assert await ledger(redis) == {"granted": 130, "settled": 60, "reserved": 30, "refunded": 40}
+
+
+async def test_a_request_may_be_asked_for_anew_after_a_withdrawal(redis: Redis, redis_url: str) -> None:
     await announce(redis)
     asked = query(tokens=100)
     async with limiter_running(redis_url), asking(redis_url) as admission:
         first = await admission.ask(asked)
-        await report_usage(redis, asked.id, 60)
-        await eventually(lambda: _settled(redis, 60), "settlement")
+        admission.withdraw(asked.id)
         second = await admission.ask(asked)
-    assert first == second
-    assert await ledger(redis) == {"granted": 100, "settled": 60, "reserved": 0, "refunded": 40}
+    assert second.attempt > first.attempt
+    assert await ledger(redis) == {"granted": 200, "settled": 0, "reserved": 100, "refunded": 100}
 
 
 async def test_a_waiting_caller_hears_its_position_and_goes_when_usage_settles(redis: Redis, redis_url: str) -> None:
@@ -230,7 +240,8 @@ async def test_a_request_that_is_withdrawn_is_not_corrected(redis: Redis, redis_
         admission.correct(withdrawn, 70)
         admission.withdraw(withdrawn)
         await eventually(lambda: _true(bool(asks)), "a message")
-    assert asks == [Asks(withdrawn=(withdrawn,))]
+    (said,) = asks
+    assert (said.corrections, [one.id for one in said.withdrawn]) == ((), [withdrawn])
 
 
 async def test_a_composed_prompt_takes_the_place_of_the_expected_one(redis: Redis, redis_url: str) -> None:

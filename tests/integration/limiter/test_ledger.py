@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from contracts import connection, keys
 from contracts.functions import Deposed, GateBook, Library
-from contracts.functions.gate import Granted, Reservation
+from contracts.functions.gate import Answered, Granted, Refunded, Reservation
 from contracts.ids import RequestId, Shard
 from contracts.messages import ModelStatus, Verdict
 from limiter.fleet import Fleet
@@ -128,7 +128,7 @@ async def test_who_is_deposed_writes_nothing(redis: Redis) -> None:
     assert new.epoch == old.epoch + 1
     verdict = Verdict(id=asked.id, decision="granted")
     with pytest.raises(Deposed):
-        await book.commit(old, LOCK, [Granted(ACCESS, verdict, reservation())])
+        await book.commit(old, LOCK, [Granted(ACCESS, verdict, reservation())], 1)
     assert not await redis.exists(keys.reservations(), keys.verdict(asked.id), keys.ledger(TENANT))
 
 
@@ -137,8 +137,8 @@ async def test_a_repeated_commit_grants_once(redis: Redis) -> None:
     tenure, _ = await book.takeover("limiter-1", LOCK)
     assert tenure is not None
     grant = Granted(ACCESS, Verdict(id=asked.id, decision="granted"), reservation())
-    assert await book.commit(tenure, LOCK, [grant]) == frozenset()
-    assert await book.commit(tenure, LOCK, [grant]) == frozenset(), "its own copy is nothing to take back"
+    assert await book.commit(tenure, LOCK, [grant], 1) == frozenset()
+    assert await book.commit(tenure, LOCK, [grant], 1) == frozenset(), "its own copy is nothing to take back"
     assert (await ledger(redis))["granted"] == 100
 
 
@@ -146,10 +146,47 @@ async def test_a_second_decision_on_one_request_is_to_be_taken_back(redis: Redis
     book, asked = GateBook(Library(redis)), query()
     tenure, _ = await book.takeover("limiter-1", LOCK)
     assert tenure is not None
-    for grant_until, known in ((1.0, frozenset[RequestId]()), (2.0, {asked.id})):
-        verdict = Verdict(id=asked.id, decision="granted", grant_until=grant_until)
-        assert await book.commit(tenure, LOCK, [Granted(ACCESS, verdict, reservation())]) == known
+    for number, known in ((1, frozenset[RequestId]()), (2, {asked.id})):
+        verdict = Verdict(id=asked.id, decision="granted", grant_until=number)
+        assert await book.commit(tenure, LOCK, [Granted(ACCESS, verdict, reservation())], number) == known
     assert (await ledger(redis))["granted"] == 100
+
+
+async def test_a_copy_of_a_commit_that_comes_late_changes_nothing(redis: Redis) -> None:
+    book, asked = GateBook(Library(redis)), query()
+    tenure, _ = await book.takeover("limiter-1", LOCK)
+    assert tenure is not None
+    grant = Granted(ACCESS, Verdict(id=asked.id, decision="granted"), reservation())
+    await book.commit(tenure, LOCK, [grant], 1)
+    await book.commit(tenure, LOCK, [Refunded(asked.id)], 2)
+    await book.commit(tenure, LOCK, [grant], 1)
+    assert await ledger(redis) == {"granted": 100, "settled": 0, "reserved": 0, "refunded": 100}
+
+
+async def test_a_refusal_says_nothing_about_what_is_asked_anew(redis: Redis) -> None:
+    book, asked = GateBook(Library(redis)), query()
+    tenure, _ = await book.takeover("limiter-1", LOCK)
+    assert tenure is not None
+    refused = Answered(ACCESS, Verdict(id=asked.id, decision="refused", attempt=1))
+    granted = Granted(ACCESS, Verdict(id=asked.id, decision="granted", attempt=2), reservation())
+    await book.commit(tenure, LOCK, [refused], 1)
+    assert await book.commit(tenure, LOCK, [granted], 2) == frozenset()
+    assert (await ledger(redis))["reserved"] == 100
+
+
+async def test_what_a_frozen_predecessor_has_read_is_settled_in_the_same_tenure(redis: Redis, redis_url: str) -> None:
+    """Redis serves the reader that has waited longest, also when it is no longer the active one."""
+    await announce(redis)
+    async with limiter_running(redis_url), asking(redis_url) as admission:
+        granted = await admission.ask(query(tokens=100))
+        await eventually(lambda: _read(redis), "the limiter reading", 10)
+        async with redis.pipeline(transaction=True) as pipe:  # nobody else is served in between
+            await report_usage(pipe, granted.id, 70)
+            pipe.xreadgroup("limiter", "any", {keys.usage(Shard(0)): ">"})
+            _, read = await pipe.execute()
+        assert read
+        await eventually(lambda: _usage_empty(redis), "settlement", 15)
+    assert (await ledger(redis))["settled"] == 70
 
 
 async def test_the_gate_holds_on_every_kind_of_server(every_server: str) -> None:
@@ -195,6 +232,10 @@ async def test_nobody_is_taken_off_the_roll_for_redis_having_been_away(redis: Re
         moments.append(second)
         seen.append(bool(await fleet.look()))
     assert (seen[0], seen[-1]) == (True, False)
+
+
+async def _read(redis: Redis) -> bool:
+    return bool(await redis.exists(keys.usage(Shard(0))))
 
 
 async def _usage_empty(redis: Redis) -> bool:

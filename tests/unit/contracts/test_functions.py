@@ -45,6 +45,7 @@ EXPECTED = {
     "levels_key": keys.levels("0a"),
     "estimates_key": keys.estimates(TenantId("acme")),
     "reservations_key": keys.reservations(),
+    "commit_key": keys.last_commit(),
 }
 _KEY = re.compile(r"local function (\w+_key)\((.*?)\) return (.*?) end")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+
 from contracts import keys
 from contracts.functions.gate import Answered, Corrected, Entry, Granted, Learned, Levels, Refunded, Settled
 from contracts.ids import AccessId, RequestId, TenantId
-from contracts.messages import AdmissionQuery, Correction, ServiceClass, Usage, Verdict
+from contracts.messages import AdmissionQuery, Correction, ServiceClass, Usage, Verdict, Withdrawal
 from limiter.account import Account
 from limiter.books import Books, Tenant
 from limiter.gate import Gate
@@ -64,6 +66,16 @@ def query(
     )
 
 
+def again(name: str) -> AdmissionQuery:
+    """The same request, asked for anew."""
+    return msgspec.structs.replace(query(name), attempt=1)
+
+
+def withdrawal(name: str) -> Withdrawal:
+    """Of the first attempt."""
+    return Withdrawal(RequestId(name), 0)
+
+
 def used(tokens: int) -> Usage:
     return Usage(prompt_tokens=tokens)
 
@@ -76,7 +88,7 @@ def test_streams_stay_as_short_as_the_fleet_can_take() -> None:
     one = gate(slots=2, grants_per_slot=2)
     for n in range(6):
         one.ask(query(str(n)), 0)
-    assert [verdict.decision for verdict in verdicts(one.decide(0))] == ["granted"] * 4 + ["queued"] * 2
+    assert [verdict.decision for verdict in verdicts(one.decide(0))] == ["granted"] * 3 + ["queued"] * 3
 
 
 def test_a_settled_request_makes_room_for_the_next() -> None:
@@ -95,7 +107,7 @@ def test_who_waits_is_told_when_it_moves() -> None:
     for name in ("runs", "next", "last"):
         one.ask(query(name), 0)
     one.decide(0)
-    one.withdraw(RequestId("next"), 600)
+    one.withdraw(withdrawal("next"), 600)
     told = verdicts(one.decide(600))
     assert [(verdict.id, verdict.position, verdict.number) for verdict in told] == [("last", 1, 2)]
 
@@ -157,7 +169,7 @@ def test_a_withdrawn_grant_is_as_if_it_had_never_been() -> None:
     one = gate()
     one.ask(query("gone", tokens=100), 0)
     one.decide(0)
-    one.withdraw(RequestId("gone"), 0)
+    one.withdraw(withdrawal("gone"), 0)
     assert one.decide(0)[0] == Refunded(RequestId("gone"))
     assert one.books.accounts[TENANT,].tokens.tokens == 1000
 
@@ -291,14 +303,57 @@ def test_a_grant_is_looked_after_only_past_its_end_and_slack() -> None:
     one.decide(0)
     overdues = Overdues(slack_ms=500)
     looks = [overdues.among(one.books.held, now) for now in (15_499, 15_500, 15_600)]
-    assert looks == [[], [RequestId("r")], []]
+    assert looks == [{}, {RequestId("r"): 15_000}, {}]
 
 
 def test_who_withdraws_and_asks_again_in_one_breath_is_refunded_before_it_is_granted_anew() -> None:
     one = gate()
     one.ask(query("again", tokens=100), 0)
     one.decide(0)
-    one.withdraw(RequestId("again"), 10)
-    one.ask(query("again", tokens=100), 10)
+    one.withdraw(withdrawal("again"), 10)
+    one.ask(again("again"), 10)
     kinds = [type(entry) for entry in one.decide(10)]
     assert kinds == [Refunded, Granted, Levels]
+
+
+def test_a_late_copy_of_a_withdrawal_does_not_touch_what_was_asked_for_anew() -> None:
+    one = gate()
+    one.ask(query("again"), 0)
+    one.decide(0)
+    one.withdraw(withdrawal("again"), 0)
+    one.ask(again("again"), 0)
+    one.decide(0)
+    one.withdraw(withdrawal("again"), 0)
+    assert one.decide(0) == []
+    assert RequestId("again") in one.books.held
+
+
+def test_a_new_attempt_ends_one_whose_withdrawal_was_lost() -> None:
+    one = gate()
+    one.ask(query("again"), 0)
+    one.decide(0)
+    one.ask(again("again"), 0)
+    refunded, granted, _ = one.decide(0)
+    assert refunded == Refunded(RequestId("again"))
+    assert isinstance(granted, Granted)
+    assert granted.verdict.attempt == 1
+
+
+def test_a_late_question_of_an_earlier_attempt_is_nothing() -> None:
+    one = gate()
+    one.ask(again("again"), 0)
+    one.decide(0)
+    one.ask(query("again"), 0)
+    assert one.decide(0) == []
+
+
+def test_only_the_grant_that_was_found_unused_is_refunded() -> None:
+    one = gate()
+    one.ask(query("r"), 0)
+    one.decide(0)
+    one.ask(again("r"), 1000)
+    one.decide(1000)
+    one.refund_unused(RequestId("r"), 15_000, 20_000)
+    assert RequestId("r") in one.books.held
+    one.refund_unused(RequestId("r"), 16_000, 21_000)
+    assert RequestId("r") not in one.books.held

@@ -104,10 +104,17 @@ def test_a_request_that_the_fleet_and_its_payer_can_take_goes() -> None:
     assert FAIR.may_go(waiter(), payer(), counter())
 
 
-def test_streams_get_no_longer_than_the_grants_of_each_slot() -> None:
-    assert FAIR.may_go(waiter(), payer(), counter(slots=4, outstanding=7))
-    assert FAIR.is_full(counter(slots=4, outstanding=8))
-    assert not FAIR.may_go(waiter(), payer(), counter(slots=4, outstanding=8))
+def test_streams_hold_what_the_fleet_will_begin_in_the_next_moment() -> None:
+    """Four slots, and a request every second: nobody is granted far ahead."""
+    assert FAIR.may_go(waiter(), payer(), counter(slots=4, outstanding=4))
+    assert FAIR.is_full(counter(slots=4, outstanding=5))
+    assert not FAIR.may_go(waiter(), payer(), counter(slots=4, outstanding=5))
+
+
+def test_a_fast_fleet_has_more_at_hand_but_never_more_than_the_grants_of_each_slot() -> None:
+    fast = replace(counter(slots=4, outstanding=7), tokens_per_second=100_000.0)
+    assert not FAIR.is_full(fast)
+    assert FAIR.is_full(replace(fast, outstanding=8))
 
 
 def test_nobody_goes_beyond_a_bucket_or_a_concurrency() -> None:
@@ -221,7 +228,7 @@ def test_who_is_out_of_patience_is_told_what_stood_in_its_way(by: Payer, reason:
 
 
 def test_while_the_fleet_could_take_more_nobody_waits_for_it() -> None:
-    assert FAIR.eta_seconds(waiter(), Place(9, 5000, 0), payer(), counter(outstanding=7)) == 0.0
+    assert FAIR.eta_seconds(waiter(), Place(9, 5000, 0), payer(), counter(outstanding=4)) == 0.0
 
 
 def test_a_wait_for_the_fleet_is_what_goes_before_and_one_that_ends_by_its_speed() -> None:
@@ -259,7 +266,7 @@ def test_the_more_is_ahead_the_longer_the_wait(tokens: int, more: int, outstandi
 
 @pytest.mark.parametrize(
     ("on_full", "outstanding", "goes_in"),
-    [("batch", 7, "interactive"), ("batch", 8, "batch"), ("refuse", 8, "interactive")],
+    [("batch", 4, "interactive"), ("batch", 5, "batch"), ("refuse", 8, "interactive")],
 )
 def test_gold_customers_overflow_where_they_would_have_to_wait(on_full: str, outstanding: int, goes_in: str) -> None:
     limits = replace(LIMITS, on_full=on_full)
