@@ -17,6 +17,15 @@
 ``load``         legs: so many streams at once, or arrivals at given moments
 ``held``         legs of streams that are all open, with a window in which none begins or ends
 ``answers``      what was received, read after the leg (pure)
+``gatehouse``    a limiter with processes that ask it, and a fleet of heartbeats
+``asking``       a process that asks the gate, or one of its rivals
+``bare``         the round trip over Redis without a decision: the floor of the gate
+``verdicts``     legs of asks, and the ledger after them (pure)
+``traces``       workloads: Azure's trace, and a made-up one
+``schemes``      ways to decide who may use a fleet, ours first (pure)
+``simulation``   callers, a scheme and a fleet in virtual time (pure)
+``shares``       who got how much of the fleet, window by window (pure)
+``tales``        situations in which tenants share a fleet (pure)
 ``rounds``       A-B-B-A
 ``stats``        percentiles, ratios and differences of pairs, and their intervals (pure)
 ``report``       one table, one JSON file
