@@ -25,7 +25,7 @@ from access.guard import Guard
 from access.mailbox import Mailbox
 from access.pace import Pace
 from access.retries import Retries
-from access.routes import ROUTERS, docs
+from access.routes import ROUTERS, docs, page
 from access.session_watch import SessionWatch
 from access.settings import AccessSettings
 from access.stored import StoredRequests
@@ -68,6 +68,7 @@ def create_app(settings: AccessSettings, rag_settings: RagSettings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     docs.install(app)
+    page.install(app)
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
     return app
 

@@ -25,10 +25,11 @@ def pick() -> str:
 
 
 def snippets(url: str, key: str, question: str) -> str:
-    """The address, the key, and the same question for curl and for Python, to be pasted as they are."""
+    """The address, the chat page, the key, and the same question for curl and Python, to be pasted as they are."""
     body = json.dumps({"model": "faq-bot", "messages": [{"role": "user", "content": question}]})
     return f"""
 Penstock is up at {url} (API documentation: {url}/docs)
+Chat: {url}/chat/#key={key}
 API key: {key}
 
 curl {url}/v1/chat/completions \\

@@ -36,7 +36,7 @@ def install(app: FastAPI) -> None:
         return FileResponse(STATIC / "docs.html", headers={"content-security-policy": POLICY})
 
     async def front(_: Request) -> Response:
-        return RedirectResponse("/docs", 307)
+        return RedirectResponse("/chat/", 307)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -42,6 +42,7 @@ def test_a_wheel_takes_the_files_along_that_are_read_at_run_time(pattern: str, d
 
 
 def test_a_wheel_takes_the_pages_along(data_files: set[str]) -> None:
-    needed = {file.relative_to(ROOT).as_posix() for file in (ROOT / "access/static").rglob("*") if file.is_file()}
+    files = [file for folder in ("access/static", "access/page") for file in (ROOT / folder).rglob("*")]
+    needed = {file.relative_to(ROOT).as_posix() for file in files if file.is_file()}
     assert needed
     assert needed <= data_files

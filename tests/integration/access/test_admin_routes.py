@@ -114,9 +114,9 @@ def test_health_and_docs_take_no_key(client: Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
-def test_the_front_door_leads_to_the_docs(client: Client) -> None:
+def test_the_front_door_leads_to_the_chat_page(client: Client) -> None:
     answer = client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/chat/")
 
 
 def test_the_docs_page_finds_its_files(client: Client) -> None:

@@ -1,0 +1,53 @@
+// /v1/conversations
+import { send, sendForJson } from "./client";
+import type { Conversation, Item, Page } from "./objects";
+
+const LONGEST_TITLE = 200;
+
+export function listConversations(after?: string): Promise<Page<Conversation>> {
+  return sendForJson(`conversations?limit=50${after ? `&after=${encodeURIComponent(after)}` : ""}`);
+}
+
+export function getConversation(id: string): Promise<Conversation> {
+  return sendForJson(`conversations/${id}`);
+}
+
+export function createConversation(title: string): Promise<Conversation> {
+  return sendForJson("conversations", { method: "POST", body: { title: title.slice(0, LONGEST_TITLE) } });
+}
+
+export function renameConversation(id: string, title: string): Promise<Conversation> {
+  return sendForJson(`conversations/${id}`, { method: "POST", body: { title: title.slice(0, LONGEST_TITLE) } });
+}
+
+export async function deleteConversation(id: string): Promise<void> {
+  await send(`conversations/${id}`, { method: "DELETE" });
+}
+
+/** What was said in a conversation from a moment on (Unix seconds), oldest first; at most `limit` items. */
+export function itemsSince(id: string, since: number, limit = 100): Promise<Page<Item>> {
+  return sendForJson(`conversations/${id}/items?order=asc&limit=${limit}&since=${since}`);
+}
+
+/** The last that was said until a moment, newest first. */
+export function itemsUntil(id: string, until: number): Promise<Page<Item>> {
+  return sendForJson(`conversations/${id}/items?order=desc&limit=100&until=${until}`);
+}
+
+/** All of it, oldest first. */
+export async function allItems(id: string): Promise<Item[]> {
+  const items: Item[] = [];
+  let after = "";
+  while (true) {
+    const page: Page<Item> = await sendForJson(`conversations/${id}/items?order=asc&limit=100${after}`);
+    items.push(...page.data);
+    if (!page.has_more || !page.last_id) return items;
+    after = `&after=${encodeURIComponent(page.last_id)}`;
+  }
+}
+
+/** The conversation's stream: how it stands, then everything that happens in it. */
+export function openEvents(id: string, lastEventId: string, signal: AbortSignal): Promise<Response> {
+  const headers: Record<string, string> = lastEventId ? { "last-event-id": lastEventId } : {};
+  return send(`conversations/${id}/events`, { headers, signal });
+}

@@ -1,0 +1,33 @@
+// The list of conversations as this window knows it.
+import { useState } from "react";
+import { listConversations } from "../api/conversations";
+import type { Conversation } from "../api/objects";
+import { useEvery } from "./every";
+
+const EVERY_MS = 30_000;
+
+export function useConversations() {
+  const [list, setList] = useState<Conversation[]>([]);
+  const [more, setMore] = useState(false);
+
+  const refresh = async () => {
+    const page = await listConversations().catch(() => null);
+    if (!page) return;
+    const first = new Set(page.data.map((one) => one.id));
+    const oldest = page.data.at(-1)?.created_at ?? 0;
+    setList((known) => [...page.data, ...(page.has_more ? known.filter((one) => !first.has(one.id) && one.created_at <= oldest) : [])]);
+    setMore((known) => (list.length > page.data.length ? known : page.has_more));
+  };
+  const loadMore = async () => {
+    const page = await listConversations(list.at(-1)?.id).catch(() => null);
+    if (!page) return;
+    setList((known) => [...known, ...page.data]);
+    setMore(page.has_more);
+  };
+  const put = (made: Conversation) =>
+    setList((known) => (known.some((one) => one.id === made.id) ? known.map((one) => (one.id === made.id ? made : one)) : [made, ...known]));
+  const drop = (id: string) => setList((known) => known.filter((one) => one.id !== id));
+
+  useEvery(EVERY_MS, () => void refresh());
+  return { list, more, refresh, loadMore, put, drop };
+}

@@ -1,0 +1,145 @@
+// One conversation: its head, its turns, and the place for the next question.
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { Conversation, Model } from "../api/objects";
+import { openTurn } from "../chat/chat";
+import { markSeen, seenUntil } from "../chat/seen";
+import type { Turn } from "../chat/turn";
+import { useChat } from "../chat/use_chat";
+import { versions } from "../chat/versions";
+import { useWords } from "../i18n/language";
+import { Announcer } from "./announcer";
+import { Banner } from "./banner";
+import { Composer } from "./composer";
+import { Icon } from "./icons";
+import { ThreadHead } from "./thread_head";
+import { TurnView } from "./turn_view";
+import { useStickToEnd } from "./stick_to_end";
+
+interface Props {
+  conversation: string;
+  attended: boolean;
+  models: Model[];
+  model: Model | null;
+  reachable: boolean;
+  onModel: (model: string) => void;
+  onMenu: () => void;
+  onBadKey: () => void;
+  onUnseen: (count: number) => void;
+  onRenamed: (conversation: Conversation) => void;
+  onGone: () => void;
+}
+
+export function Thread(props: Props) {
+  const words = useWords();
+  const [chat, doing] = useChat(props.conversation, props.attended, props.onBadKey);
+  const busy = openTurn(chat) !== null;
+  const model = props.model?.id ?? "";
+  const scroll = useRef<HTMLDivElement>(null);
+  const [atEnd, toEnd] = useStickToEnd(scroll, chat.turns);
+  const unseen = useUnseen(props.conversation, chat.turns, chat.phase === "shown", atEnd, props.onUnseen);
+  const latest = useRef({ doing, model });
+  useEffect(() => {
+    latest.current = { doing, model };
+  });
+  const ask = useCallback((question: string) => {
+    latest.current.doing.ask(question, latest.current.model);
+    toEnd();
+  }, []);
+  const retry = useCallback((turn: Turn) => {
+    latest.current.doing.retry(turn, latest.current.model);
+    toEnd();
+  }, []);
+  const cite = useCallback((response: string) => latest.current.doing.cite(response), []);
+  return (
+    <main id="main" className="main" tabIndex={-1}>
+      <ThreadHead
+        conversation={props.conversation}
+        title={chat.title}
+        turns={chat.turns}
+        onMenu={props.onMenu}
+        onRenamed={(renamed) => {
+          doing.rename(renamed.title);
+          props.onRenamed(renamed);
+        }}
+        onGone={props.onGone}
+      />
+      <Banner reachable={props.reachable} live={chat.live || chat.phase !== "shown"} model={props.model} />
+      <div className="scroll" ref={scroll} tabIndex={-1}>
+        {chat.phase === "loading" && chat.turns.length === 0 && <p className="nothing" role="status">{`${words.loading} …`}</p>}
+        {chat.phase === "gone" && (
+          <p className="nothing" role="alert">
+            {words.gone}{" "}
+            <button type="button" className="link" onClick={props.onGone}>
+              {words.newChat}
+            </button>
+          </p>
+        )}
+        {chat.phase !== "gone" && (
+          <>
+            {chat.earlier && (
+              <p className="nothing">
+                <button type="button" className="link" onClick={() => void doing.reachBack().catch(() => undefined)}>
+                  {words.showEarlier}
+                </button>
+              </p>
+            )}
+            <ol className="turns">
+              {versions(chat.turns).map((group) => (
+                <TurnView key={group[0]!.id} versions={group} busy={busy} onAsk={ask} onRetry={retry} onCite={cite} />
+              ))}
+            </ol>
+          </>
+        )}
+      </div>
+      <Announcer turns={chat.turns} />
+      {!atEnd && (
+        <button type="button" className="to-end" onClick={toEnd}>
+          <Icon name="down" />
+          {unseen > 0 ? words.newMessages(unseen) : <span className="hidden">{words.latest}</span>}
+        </button>
+      )}
+      {chat.phase !== "gone" && (
+        <Composer
+          models={props.models}
+          model={props.model}
+          busy={busy}
+          onModel={props.onModel}
+          onAsk={ask}
+          onStop={doing.stop}
+        />
+      )}
+    </main>
+  );
+}
+
+/** How many pushes came while nobody looked at the end of the conversation. */
+function useUnseen(
+  conversation: string,
+  turns: Turn[],
+  shown: boolean,
+  atEnd: boolean,
+  onUnseen: (count: number) => void,
+): number {
+  const [seen, setSeen] = useState(() => seenUntil(conversation) ?? Date.now() / 1000);
+  const visible = useVisible();
+  const newest = turns.findLast((turn) => turn.push)?.at ?? 0;
+  const unseen = turns.filter((turn) => turn.push && turn.at > seen).length;
+  useEffect(() => {
+    if (!shown || !visible || !atEnd) return;
+    const until = Math.max(newest, Date.now() / 1000);
+    markSeen(conversation, until);
+    setSeen(until);
+  }, [shown, visible, atEnd, newest]);
+  useEffect(() => onUnseen(unseen), [unseen]);
+  return unseen;
+}
+
+function useVisible(): boolean {
+  const [visible, setVisible] = useState(!document.hidden);
+  useEffect(() => {
+    const onChange = () => setVisible(!document.hidden);
+    document.addEventListener("visibilitychange", onChange);
+    return () => document.removeEventListener("visibilitychange", onChange);
+  }, []);
+  return visible;
+}

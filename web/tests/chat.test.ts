@@ -1,0 +1,147 @@
+import { describe, expect, test } from "vitest";
+import type { Item } from "../src/api/objects";
+import { type Action, type Chat, NOTHING, openTurn, reduce } from "../src/chat/chat";
+import { versions } from "../src/chat/versions";
+
+const CONVERSATION = { id: "conv_1", title: "Water" };
+
+function item(turn: number, role: "user" | "assistant", text: string, more: Partial<Item> = {}): Item {
+  return {
+    id: `msg_${turn}_0_${role}`,
+    role,
+    status: "completed",
+    content: [{ type: "text", text }],
+    created_at: turn,
+    response_id: `resp_${turn}`,
+    ...more,
+  };
+}
+
+function heard(...events: ({ type: string } & Record<string, unknown>)[]): Action {
+  return { type: "heard", events };
+}
+
+function snapshot(items: Item[] = [], response: unknown = null): Action {
+  return heard({ type: "conversation.snapshot", conversation: CONVERSATION, items, response });
+}
+
+function created(of: Item): Action {
+  return heard({ type: "conversation.item.created", item: of });
+}
+
+function delta(text: string): { type: string; delta: string } {
+  return { type: "response.output_text.delta", delta: text };
+}
+
+function after(...actions: Action[]): Chat {
+  return actions.reduce(reduce, NOTHING);
+}
+
+const ASKED: Action = { type: "asked", id: "local", question: "How?", now: 5000 };
+const NAMED: Action = { type: "named", id: "local", response: "resp_5" };
+const STARTED = heard({ type: "response.created", response: { id: "resp_5" } });
+
+describe("a question of this page", () => {
+  test("is answered in its own turn, from asking to the end", () => {
+    const chat = after(
+      snapshot(),
+      ASKED,
+      NAMED,
+      { type: "queued", id: "local", position: 2, etaSeconds: 4 },
+      created(item(5, "user", "How?")),
+      STARTED,
+      heard(delta("By "), delta("gravity [1].")),
+      heard({
+        type: "response.completed",
+        response: {
+          status: "completed",
+          error: null,
+          incomplete_details: null,
+          output: [{ content: [{ text: "By gravity [1].", annotations: [{ type: "file_citation", index: 11 }] }] }],
+        },
+      }),
+      created(item(5, "assistant", "By gravity [1].")),
+    );
+    expect(chat.turns).toHaveLength(1);
+    expect(chat.turns[0]).toMatchObject({ id: "local", item: "msg_5_0", question: "How?", response: "resp_5" });
+    expect(chat.turns[0]!.answer).toMatchObject({ status: "done", text: "By gravity [1].", queue: null });
+    expect(chat.turns[0]!.answer!.annotations).toHaveLength(1);
+    expect(openTurn(chat)).toBeNull();
+  });
+
+  test("is shown once when the conversation tells of it before it has its id here", () => {
+    const chat = after(snapshot(), ASKED, created(item(5, "user", "How?")), NAMED);
+    expect(chat.turns.map((turn) => turn.response)).toEqual(["resp_5"]);
+  });
+
+  test("that was refused stays with its problem when the stream begins anew", () => {
+    const problem = { kind: "limited", message: "", code: null, retryAt: 9 } as const;
+    const chat = after(snapshot(), ASKED, { type: "refused", id: "local", problem }, snapshot([item(1, "user", "Before?")]));
+    expect(chat.turns.map((turn) => turn.question)).toEqual(["Before?", "How?"]);
+    expect(chat.turns[1]!.answer).toMatchObject({ status: "failed", problem });
+  });
+});
+
+describe("a running answer", () => {
+  const running = [item(5, "user", "How?"), item(5, "assistant", "", { status: "in_progress", content: [] })];
+  const standing = { id: "resp_5", status: "in_progress", text: "By " };
+
+  test("goes on behind its text so far after a reload", () => {
+    const chat = after(snapshot(running, standing), heard(delta("gravity.")));
+    expect(chat.turns[0]!.answer).toMatchObject({ status: "running", text: "By gravity." });
+  });
+
+  test("has its text replaced, not repeated, when the stream comes back", () => {
+    const chat = after(
+      snapshot(running, standing),
+      heard(delta("gra")),
+      { type: "lost" },
+      heard({ type: "conversation.resumed", conversation: CONVERSATION, response: { ...standing, text: "By gravi" } }, delta("ty.")),
+    );
+    expect(chat.turns[0]!.answer!.text).toBe("By gravity.");
+    expect(chat.live).toBe(true);
+  });
+
+  test("begins anew when the server says that its text is void", () => {
+    const chat = after(snapshot(running, standing), heard({ type: "response.output_text.reset" }, delta("Down.")));
+    expect(chat.turns[0]!.answer!.text).toBe("Down.");
+  });
+
+  test("lets a push by, and both keep their place", () => {
+    const push = item(6, "assistant", "Your parcel is here.", { push: true });
+    delete push.response_id;
+    const chat = after(snapshot(running, standing), created(push), heard(delta("gravity.")));
+    expect(chat.turns.map((turn) => turn.answer!.text)).toEqual(["By gravity.", "Your parcel is here."]);
+    expect(chat.turns[1]!.push).toBe(true);
+  });
+
+  test("that ended while nobody listened is complete by its item", () => {
+    const chat = after(snapshot(running, standing), created(item(5, "assistant", "By gravity.")));
+    expect(openTurn(chat)).toBeNull();
+    expect(chat.turns[0]!.answer).toMatchObject({ status: "done", text: "By gravity." });
+  });
+});
+
+test("a question of another window is being answered from the moment it is heard", () => {
+  expect(openTurn(after(snapshot(), created(item(5, "user", "How?"))))?.question).toBe("How?");
+});
+
+test("a question asked again right after its answer is one question with two answers", () => {
+  const twice = [1, 2].flatMap((turn) => [item(turn, "user", "How?"), item(turn, "assistant", `${turn}`)]);
+  const groups = versions(after(snapshot([...twice, item(3, "user", "Why?")])).turns);
+  expect(groups.map((group) => group.length)).toEqual([2, 1]);
+});
+
+test("a long conversation begins with its end, and what was before comes on demand", () => {
+  const turns = Array.from({ length: 60 }, (_, at) => [item(at, "user", `q${at}`), item(at, "assistant", `a${at}`)]).flat();
+  const orphan = { ...item(9, "assistant", "a9"), id: "msg_9_7_assistant" };
+  const chat = after(snapshot([orphan, ...turns.slice(20)]));
+  expect([chat.earlier, chat.turns.length]).toEqual([true, 51]);
+  const all = reduce(chat, { type: "reached", items: turns.slice(0, 20), earlier: false });
+  expect(all.earlier).toBe(false);
+  expect(all.turns.map((turn) => turn.question)).toEqual(Array.from({ length: 60 }, (_, at) => `q${at}`));
+});
+
+test("a conversation that is deleted elsewhere is gone here", () => {
+  expect(after(snapshot(), heard({ type: "conversation.deleted" })).phase).toBe("gone");
+});
