@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from starlette.responses import JSONResponse, Response
 
+from access import wire
 from access.auth import Caller
 from access.context import ByCaller, Context, InContext, caller_of
 from access.conversations import conversation_object, session_of
@@ -139,6 +140,7 @@ async def follow_conversation(
     session = await _session(context, caller, conversation_id)
     opened = await opening(context, caller, session, cursor)
     device = Device(context, caller, session, opened, allowed=lambda: caller_of(request))
+    wire.end_with_server(request.scope)
     return context.stream(device.frames(), on_leave=device.left)
 
 

@@ -214,3 +214,15 @@ def push(here: Http, conversation: str, text: str) -> None:
 def without_deltas(heard: Device) -> list[str]:
     """The kinds of a device's events; how text is cut into deltas may differ."""
     return [kind for kind in heard.kinds if kind != DELTA]
+
+
+def test_a_process_that_stops_does_not_wait_for_those_who_follow(pair: Stack, conversation: str) -> None:
+    port = pair.access()
+    stopping = pair.child(f"access-{len(pair.access_ports) - 1}")
+    pair.access_ports.remove(port)
+    with device(port, conversation) as listening:
+        listening.until("conversation.snapshot")
+        began = time.monotonic()
+        stopping.stop()
+        assert time.monotonic() - began < 8
+        wait_until(lambda: listening.ended, "the end of the stream", 5)
