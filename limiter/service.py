@@ -177,8 +177,8 @@ class _Reign:
             self._gate.settle(record.id, record.usage, record.state, self._clock.now_ms())
         await self._until_committed()
 
-    def _refund(self, never_submitted: Mapping[RequestId, int]) -> None:
-        for request_id, grant_end_ms in never_submitted.items():
+    def _refund(self, unused: Mapping[RequestId, int]) -> None:
+        for request_id, grant_end_ms in unused.items():
             self._gate.refund_unused(request_id, grant_end_ms, self._clock.now_ms())
         self._inbox.wake()
 

@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.functions import Protocol
-from contracts.ids import RequestId, Shard
+from contracts.ids import RequestId, Shard, shard_of
+from contracts.states import TERMINAL
 from limiter.books import Held
 
 SWEEP_EVERY = timedelta(seconds=1)
-LOOK_AGAIN_MS = 60_000
+LOOK_AGAIN_MS = 10_000
 LOOKS_AT_MOST = 1000
 
 Overdue = Callable[[], Mapping[RequestId, int]]
@@ -32,29 +33,32 @@ class Sweeper:
         self._shards = [Shard(number) for number in range(shards)]
 
     async def run(self, overdue: Overdue, refund: Callable[[Mapping[RequestId, int]], None]) -> NoReturn:
-        """End what is late; hand to ``refund`` those of the ``overdue`` grants that were never submitted."""
+        """End what is late; hand to ``refund`` those of the ``overdue`` grants that are unused."""
         while True:
             for shard in self._shards:
                 await self._protocol.sweep(shard, every=SWEEP_EVERY)
             if granted := overdue():
-                refund(await self.never_submitted(granted))
+                refund(await self.unused(granted))
             await asyncio.sleep(SWEEP_EVERY.total_seconds())
 
-    async def never_submitted(self, granted: Mapping[RequestId, int]) -> dict[RequestId, int]:
-        """Those without a state, or still stored as waiting: past its grant's end, none of them can be submitted."""
+    async def unused(self, granted: Mapping[RequestId, int]) -> dict[RequestId, int]:
+        """Those under which nothing runs, nor will: without a state, or still stored as waiting, which past the grant's
+        end can no longer be submitted; or ended with no usage left to settle: granted again after a power loss, say.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for request_id in granted:
                 pipe.hget(keys.request(request_id), "state")
-            states = await pipe.execute()
+                pipe.xlen(keys.usage(shard_of(request_id)))
+            found = await pipe.execute()
         return {
             request_id: grant_end_ms
-            for (request_id, grant_end_ms), state in zip(granted.items(), states, strict=True)
-            if state in (None, b"waiting")
+            for (request_id, grant_end_ms), state, owed in zip(granted.items(), found[::2], found[1::2], strict=True)
+            if state in (None, b"waiting") or (state.decode() in TERMINAL and not owed)
         }
 
 
 class Overdues:
-    """Which grants are past their end by more than ``slack_ms``. One found submitted is looked at again much later."""
+    """Which grants are past their end by more than ``slack_ms``. One found in use is looked at again later."""
 
     def __init__(self, slack_ms: int):
         self._slack_ms = slack_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -47,7 +47,7 @@ class PlayedGate:
         self.corrections += asks.corrections
         for query in asks.queries:
             self.queries.append(query)
-            for verdict in self.answer(query):
+            for verdict in _on_attempt(query, self.answer(query)):
                 server.hset(keys.verdict(query.id), mapping={"verdict": verdict.encode()})
                 server.publish(keys.verdicts_channel(query.access), msgspec.msgpack.encode([verdict]))
 
@@ -64,3 +64,7 @@ def gate_played(url: str) -> Generator[PlayedGate]:
     finally:
         gate.end()
         player.join()
+
+
+def _on_attempt(query: AdmissionQuery, verdicts: Iterable[Verdict]) -> list[Verdict]:
+    return [msgspec.structs.replace(verdict, attempt=query.attempt) for verdict in verdicts]

@@ -103,6 +103,16 @@ async def test_a_long_generation_is_never_refunded_under_it(redis: Redis, redis_
     assert await redis.hexists(keys.reservations(), submitted.id)
 
 
+async def test_a_grant_for_what_has_ended_and_is_paid_is_refunded(redis: Redis, redis_url: str) -> None:
+    """As after a power loss that took the verdict and the settlement, but not the end."""
+    await announce(redis)
+    async with limiter_running(redis_url, grant_seconds=0.1, grant_slack_seconds=0.1), asking(redis_url) as admission:
+        granted = await admission.ask(query(tokens=100))
+        await redis.hset(keys.request(granted.id), "state", "done")
+        await eventually(lambda: _unreserved(redis, granted), "the refund")
+    assert (await ledger(redis))["refunded"] == 100
+
+
 async def test_a_restarted_limiter_goes_on_from_the_ledger(redis: Redis, redis_url: str) -> None:
     await announce(redis)
     await set_limits(redis, tokens_per_minute=1000, concurrency=2)
