@@ -23,6 +23,7 @@ TOGETHER = ("browser", "chaos", "contract", *_INTEGRATION, "story")
 """Folders whose files share what takes long to start, or break it: one process runs all of such a folder."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what the two processes of ``make test`` may share out between them: folders of ``TOGETHER``, else files."""
     root = Path(__file__).parent
