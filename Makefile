@@ -9,7 +9,7 @@ up: install ## start everything on this machine; ARGS="--workers 2" for more
 	@$(BIN)/penstock up $(ARGS)
 
 test: install ## all tests; ARGS="tests/unit -x" for some
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: install ## lint, format, types, import contracts
 	$(BIN)/ruff check

@@ -18,21 +18,6 @@ SERVERS = {"valkey": embedded_redis.bundled_binary(), "redis": shutil.which("red
 """The embedded Valkey, and Debian's Redis 7.0 where it is installed (the CI script installs it)."""
 
 
-_INTEGRATION = ("integration/access", "integration/inference_worker", "integration/rag")
-TOGETHER = ("browser", "chaos", "contract", *_INTEGRATION, "story")
-"""Folders whose files share what takes long to start, or break it: one process runs all of such a folder."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before the plugin reads the mark
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what the two processes of ``make test`` may share out between them: folders of ``TOGETHER``, else files."""
-    root = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(root).as_posix()
-        folder = next((one for one in TOGETHER if file.startswith(f"{one}/")), file)
-        item.add_marker(pytest.mark.xdist_group(folder))
-
-
 @pytest.fixture(scope="session", params=[name for name, binary in SERVERS.items() if binary])
 def every_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of each kind of server in turn: for tests of what the server itself does."""
