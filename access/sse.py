@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from access import wire
 from access.presence import until_left
 
-HEARTBEAT = b": waiting\n\n"
+HEARTBEAT = b": waiting\n"
 DONE = b"data: [DONE]\n\n"
 HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no", "content-type": "text/event-stream; charset=utf-8"}
 
@@ -33,8 +33,11 @@ def frame(data: Any, *, event: str = "", event_id: str = "") -> bytes:
 
 
 def comment(text: str) -> bytes:
-    """A line that clients ignore; it keeps the connection alive and tells a person at a terminal what happens."""
-    return b": " + text.replace("\n", " ").replace("\r", " ").encode() + b"\n\n"
+    """A line that clients ignore; it keeps the connection alive and tells a person at a terminal what happens.
+
+    Without an empty line behind it: OpenAI's library takes that for an event without data, once it has seen an id.
+    """
+    return b": " + text.replace("\n", " ").replace("\r", " ").encode() + b"\n"
 
 
 class EventStream(Response):

@@ -61,7 +61,7 @@ def uninterrupted(pair: Stack) -> str:
 def test_an_engine_that_dies_is_started_anew_and_its_answer_goes_on(pair: Stack, uninterrupted: str) -> None:
     text, bereaved = _asked_while(pair, _kill_engine)
     assert text == uninterrupted
-    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 5)
+    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 30)
     wait_until(lambda: "engine.restarted" in bereaved.log, "its new engine", 300)
 
 
@@ -69,7 +69,7 @@ def test_an_answer_goes_on_over_the_death_of_a_worker_with_its_engine(pair: Stac
     text, victim = _asked_while(pair, Child.kill)
     pair.children.remove(victim)
     assert text == uninterrupted
-    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 5)
+    wait_until(lambda: _continued(_workers(pair)), "the line of who went on", 30)
 
 
 def _asked_while(pair: Stack, kill: Callable[[Child], None]) -> tuple[str, Child]:

@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
 from access import sse
 
@@ -47,3 +48,9 @@ def test_name_and_cursor_stand_before_the_data() -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs",))))
 def test_a_comment_can_not_break_out_and_become_an_event(text: str) -> None:
     assert parse(sse.comment(text).decode()) == []
+
+
+def test_openais_library_takes_no_heartbeat_for_an_event() -> None:
+    wire = sse.frame({"a": 1}, event="x", event_id="3-1") + sse.HEARTBEAT + sse.comment("queued") + sse.frame({"a": 2})
+    events = SSEDecoder().iter_bytes(iter([wire]))
+    assert [event.json() for event in events] == [{"a": 1}, {"a": 2}]
