@@ -9,7 +9,8 @@ up: install ## start everything on this machine; ARGS="--workers 2" for more
 	@$(BIN)/penstock up $(ARGS)
 
 test: install ## all tests; ARGS="tests/unit -x" for some
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--ignore tests/story)
+	$(if $(ARGS),,$(BIN)/pytest tests/story)
 
 check: install ## lint, format, types, import contracts
 	$(BIN)/ruff check
