@@ -3,12 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: up test check format bench chaos docs clean install
+.PHONY: up test check format bench chaos docs clean install system
 
 up: install ## start everything on this machine; ARGS="--workers 2" for more
 	@$(BIN)/penstock up $(ARGS)
 
-test: install ## all tests; ARGS="tests/unit -x" for some
+test: install system ## all tests; ARGS="tests/unit -x" for some
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--ignore tests/story)
 	$(if $(ARGS),,$(BIN)/pytest tests/story)
 
@@ -37,3 +37,6 @@ clean: ## forget the environment, caches and builds; the data of .penstock stays
 
 install:
 	@$(PYTHON) requirements/install.py
+
+system:
+	@requirements/system.sh

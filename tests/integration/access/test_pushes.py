@@ -196,6 +196,7 @@ def test_what_a_dead_process_has_read_is_delivered_once_by_another(here: Http, s
         pipe.execute()
     wait_until(lambda: said(here, conversation) == ["Left behind."], "the push", 20)
     wait_until(lambda: store.xlen(STREAM) == 0, "the stream being empty")
+    assert said(here, conversation) == ["Left behind."]
 
 
 def test_a_prompts_answer_is_pushed_and_the_prompt_is_not_shown(
