@@ -83,6 +83,8 @@ class Submissions:
             follower=self._access if followed else None,
         )
         await self._understand(asked, submitted)
+        # Should Redis lose this step, and have it wait again, nobody here would submit it: it must not be kept.
+        self._waiting.discard(asked.id)
 
     async def still_waits(self, request_id: RequestId) -> bool:
         """Whether a request that was stored as waiting has not been submitted, nor ended."""
@@ -90,6 +92,7 @@ class Submissions:
 
     async def refuse(self, asked: Asked, error: PenstockError) -> None:
         """End a waiting request that will not be submitted, so that whoever asks for it by its id learns why."""
+        self._waiting.discard(asked.id)
         failure = Failure(code=error.code, message=error.message, param=error.param, fault=fault_of(error))
         await self._protocol.fail(asked.id, failure)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from openai import APIError
 
+from contracts import keys
+from contracts.ids import RESPONSE_PREFIX, RequestId, Shard
+from tests.servers import wait_until
 from tests.stack import Stack
 
 TWO_SECONDS = "tokens=40 pause=0.05"
@@ -63,6 +67,23 @@ def test_a_completion_ends_with_an_error_that_says_so(pair: Stack, loss: Loss) -
     with pytest.raises(APIError) as told:
         read()
     assert told.value.code == "stream_reset"
+
+
+def test_a_submit_that_is_lost_ends_the_request_whose_client_has_gone_with_its_id(pair: Stack, store: Any) -> None:
+    """Its access process believes it queued, and must not go on keeping it for the ten minutes of its deadline."""
+    client = pair.client()
+    response = client.responses.create(model="plain", input="tokens=1", background=True)
+    wait_until(lambda: client.responses.retrieve(response.id).status == "completed", "its end")
+    request = RequestId(response.id.removeprefix(RESPONSE_PREFIX))
+    with store.pipeline(transaction=True) as pipe:  # as it was before the submit
+        pipe.delete(keys.replies(request))
+        pipe.hset(keys.request(request), "state", "waiting")
+        pipe.hdel(keys.request(request), "entry", "generation", "owner")
+        pipe.persist(keys.request(request))
+        pipe.zadd(keys.deadlines(Shard(0)), {request: (time.time() + 600) * 1000})
+        pipe.execute()
+    wait_until(lambda: client.responses.retrieve(response.id).status == "failed", "its other end", 40)
+    assert client.responses.retrieve(response.id).error.code == "access_lost"  # type: ignore[union-attr]
 
 
 def power_loss(store: Any, saved: dict[bytes, bytes]) -> None:
