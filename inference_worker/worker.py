@@ -115,6 +115,7 @@ class Worker:
                     await self._intake.release(grant)  # it never ran here
                     continue
                 self._begin(grant, group)
+            await asyncio.sleep(0)  # what was begun reaches the engine before the next take is put into words
 
     def _begin(self, grant: Grant, group: asyncio.TaskGroup) -> None:
         generation = Generation(grant, self._around)
