@@ -32,10 +32,11 @@ class ChatPage:
         made.page.on("console", lambda said: made.wrong.append(said.text) if "Content Security" in said.text else None)
         made.page.on("request", lambda request: made.asked.append(request.url))
         await made.page.goto(f"http://127.0.0.1:{port}/chat/#key={key}")
-        await expect(made.page.get_by_role("combobox", name="Model")).not_to_be_empty()
+        await made.until_ready()
         if conversation:
             await made.page.goto(f"http://127.0.0.1:{port}/chat/#{conversation}")
             await made.page.reload()
+            await made.until_ready()
         return made
 
     @property
@@ -59,6 +60,10 @@ class ChatPage:
 
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
+
+    async def until_ready(self) -> None:
+        """Once it knows the models; before that it sends nothing."""
+        await expect(self.page.get_by_role("combobox", name="Model")).not_to_be_empty()
 
     async def ask(self, question: str) -> None:
         await self.question.fill(question)

@@ -20,6 +20,7 @@ async def test_a_reload_in_mid_answer_changes_nothing(page: ChatPage) -> None:
     await page.ask("tokens=60 pause=0.05")
     before = await page.until_words(5)
     await page.page.reload()
+    await page.until_words(6)  # until it shows the answer, nothing on it is busy
     after = await page.until_ended()
     assert after.startswith(before)
     assert len(after.split()) == 60
