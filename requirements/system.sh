@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the tests take from Debian: those of what a server itself does run on its Redis too, those of the chat page in its
-# Chromium. Installs what is missing; nothing that is installed is started. A machine that cannot is told what it misses.
+# What the tests take from Debian: Redis's own server, for what a server itself does; Chromium, for the chat page; and
+# faketime, to set a server's clock. Installs what is missing; nothing that is installed is started. Who may not install
+# is told what is left out.
 set -euo pipefail
 
 wanted() {
@@ -28,4 +29,5 @@ install() {
 }
 
 wanted redis-server redis-server "the tests run on the embedded Valkey alone"
+wanted faketime faketime "no clock is set back or forth"
 wanted chromium chromium "the tests of the chat page are skipped"
