@@ -31,7 +31,7 @@ LOOK_EVERY = timedelta(seconds=10)
 GRACE = timedelta(seconds=1)
 """How long a hint may be on its way before the log is read instead."""
 LOOKED_AT_ONCE = 200
-READ_AT_MOST = 500
+READ_AT_MOST = 50
 PAUSE_AFTER_ERROR = timedelta(seconds=0.2)
 
 Position = tuple[int, Generation]

@@ -7,27 +7,49 @@ local function refused(request, generation, ended)
     return ''
 end
 
--- One request's part of an append. `at` points behind its header in args; answers status, tail, cancel flag.
-local function append_one(p, args, at, header, lease_end)
+local function renew_soon(leases, model, lease_end, id)
+    local its = leases[model]
+    if not its then
+        its = {}
+        leases[model] = its
+    end
+    its[#its + 1] = lease_end
+    its[#its + 1] = id
+end
+
+local function renew_all(p, leases)
+    for model, its in pairs(leases) do redis.call('ZADD', leases_key(p, model), unpack(its)) end
+end
+
+-- What the owner of a running request has to know of it. Nine of ten appends need no more.
+local function read_running(p, id)
+    local found = redis.call('HMGET', request_key(p, id), 'state', 'generation', 'model', 'followers', 'cancel')
+    return {
+        state = found[1], generation = found[2], model = found[3], followers = found[4] or nil,
+        cancel = found[5] ~= '' and found[5] or nil,
+    }
+end
+
+-- One request's part of an append. `at` points behind its header in args; answers status, tail, cancel flag. What it
+-- leaves to be done once for all: leases to renew, a list of score, id by model, and news (see note).
+local function append_one(p, args, at, header, lease_end, leases, news)
     local id, generation, first, count, ends = unpack(header)
-    local request = read_request(p, id)
+    local request = ends and read_request(p, id) or read_running(p, id)
     local seq, ended = tail_of(p, id)
     local why = refused(request, generation, ended)
     if why ~= '' then return { why, seq, '' } end
     if first > seq + 1 then return { 'GAP', seq, '' } end
 
-    local news = {}
     for i = math.max(0, seq + 1 - first), count - 1 do
-        log_reply(p, id, first + i, generation, args[at + 2 * i], args[at + 2 * i + 1], news)
+        log_reply(p, id, request, first + i, generation, args[at + 2 * i], args[at + 2 * i + 1], news)
         seq = first + i
     end
     if ends then
         local state, usage, text = unpack(args, at + 2 * count, at + 2 * count + 2)
         settle_end(p, id, request, state, usage, text)
     else
-        redis.call('ZADD', leases_key(p, request.model), lease_end, id)
+        renew_soon(leases, request.model, lease_end, id)
     end
-    post(p, request, news)
     return { 'OK', seq, request.cancel or '' }
 end
 
@@ -36,28 +58,31 @@ end
 -- Numbers that are in the log already are skipped, so a repeat is harmless; a hole is refused, so nothing is lost.
 local function append(keys, args)
     local p, lease_end = keys[1], now_ms() + tonumber(args[1])
-    local answers, at = {}, 2
+    local answers, at, leases, news = {}, 2, {}, {}
     while at <= #args do
         local count, ends = tonumber(args[at + 3]), args[at + 4] == '1'
         local header = { args[at], args[at + 1], tonumber(args[at + 2]), count, ends }
-        answers[#answers + 1] = append_one(p, args, at + 5, header, lease_end)
+        answers[#answers + 1] = append_one(p, args, at + 5, header, lease_end, leases, news)
         at = at + 5 + 2 * count + (ends and 3 or 0)
     end
+    renew_all(p, leases)
+    post(p, news)
     return answers
 end
 
 -- KEYS: prefix. ARGV: lease in ms; then id, generation of each. Answers as append.
 local function renew(keys, args)
     local p, lease_end = keys[1], now_ms() + tonumber(args[1])
-    local answers = {}
+    local answers, leases = {}, {}
     for at = 2, #args, 2 do
         local id, generation = args[at], args[at + 1]
-        local request = read_request(p, id)
+        local request = read_running(p, id)
         local seq, ended = tail_of(p, id)
         local why = refused(request, generation, ended)
-        if why == '' then redis.call('ZADD', leases_key(p, request.model), lease_end, id) end
+        if why == '' then renew_soon(leases, request.model, lease_end, id) end
         answers[#answers + 1] = { why == '' and 'OK' or why, seq, request.cancel or '' }
     end
+    renew_all(p, leases)
     return answers
 end
 

@@ -82,14 +82,26 @@ local function ring(p, model)
     if redis.call('LLEN', bell) < BELL_LENGTH then redis.call('LPUSH', bell, '1') end
 end
 
--- Tell each follower of `request` what was just logged. `news` is a flat list of field, payload. NOMKSTREAM: the owner
--- of a mailbox creates it and keeps it alive, so a dead process's mailbox expires and is not filled again.
-local function post(p, request, news)
-    if not request.followers or #news == 0 then return end
-    for access in string.gmatch(request.followers, '%S+') do
-        for first = 1, #news, 2000 do
+-- What was just logged, to be told to whom it concerns: by access process a flat list of field, payload.
+local function note(news, request, field, payload)
+    for access in string.gmatch(request.followers or '', '%S+') do
+        local its = news[access]
+        if not its then
+            its = {}
+            news[access] = its
+        end
+        its[#its + 1] = field
+        its[#its + 1] = payload
+    end
+end
+
+-- Tell each follower its news, of many requests in one entry. NOMKSTREAM: the owner of a mailbox creates it and keeps it
+-- alive, so a dead process's mailbox expires and is not filled again.
+local function post(p, news)
+    for access, its in pairs(news) do
+        for first = 1, #its, 2000 do
             redis.call('XADD', mailbox_key(p, access), 'NOMKSTREAM', 'MAXLEN', '~', MAILBOX_LENGTH, '*',
-                unpack(news, first, math.min(first + 1999, #news)))
+                unpack(its, first, math.min(first + 1999, #its)))
         end
     end
 end
@@ -101,11 +113,10 @@ local function add_follower(p, id, access)
 end
 
 -- Write one reply to the log and note it for the followers.
-local function log_reply(p, id, seq, generation, letter, payload, news)
+local function log_reply(p, id, request, seq, generation, letter, payload, news)
     local field = generation .. ':' .. letter
     redis.call('XADD', replies_key(p, id), seq .. '-0', field, payload)
-    news[#news + 1] = id .. ':' .. seq .. ':' .. field
-    news[#news + 1] = payload
+    note(news, request, id .. ':' .. seq .. ':' .. field, payload)
 end
 
 local function enter_queue(p, id, model, class)
@@ -174,9 +185,9 @@ end
 local function end_idle(p, id, request, state, letter, payload)
     local seq, ended = tail_of(p, id)
     local news = {}
-    if not ended then log_reply(p, id, seq + 1, '-', letter, payload, news) end
+    if not ended then log_reply(p, id, request, seq + 1, '-', letter, payload, news) end
     settle_end(p, id, request, ended or state, '', '')
-    post(p, request, news)
+    post(p, news)
 end
 
 -- The worker that ran `id` is gone, or has lost its engine: it is fenced, and the next take may have the request.
