@@ -7,10 +7,9 @@ had to wait for the grant recalls again, so that its history is fresh.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -20,29 +19,17 @@ from access import prompt
 from access.admission import Admission
 from access.asked import Asked
 from access.collections import NamedCollections
-from access.fleet import Fleet, estimate
+from access.estimating import Estimating
 from access.follower import Follower, Logged
 from access.mailbox import Mailbox
+from access.recalling import NOTHING, Recalled, Recalling
 from access.retries import Retries
 from access.submission import AlreadyAnswered, SessionBusy, Submissions
-from access.windows import Windows
 from contracts import logs
 from contracts.errors import CallerError, DependencyDown, PenstockError
 from contracts.ids import AccessId, RequestId
-from contracts.messages import AdmissionQuery, ChatMessage, Generate, InferenceRequest, LimitsView, Passage, Verdict
-from memory import History, Profiles, fit
+from contracts.messages import AdmissionQuery, Generate, InferenceRequest, LimitsView, Passage, Verdict
 from rag.retriever import Retrieval, Retriever
-
-TEMPLATE_TOKENS = 8
-"""What a chat template adds to a message, at most; a margin, since the worker has the last word."""
-DEFAULT_CONTEXT = 4096
-"""Where no worker has said how much its model reads."""
-COUNTED_CHARACTERS = 16_384
-"""A longer text is estimated: to count it takes longer than 10 ms."""
-PASSAGE_TOKENS = 100
-"""What a passage is expected to cost, before it is known."""
-PASSAGE_FRAME_TOKENS = 16
-"""What the lines around a passage, its heading and its mark add to its text, at most."""
 
 OnQueued = Callable[[Verdict], None]
 
@@ -58,18 +45,6 @@ class Accepted:
     follower: Follower | None = None
 
 
-@dataclass(frozen=True)
-class Recalled:
-    """What memory had: the profile's facts, and the history that fits the window, before what the client sent of it.
-
-    ``tokens`` is what both add to the prompt.
-    """
-
-    facts: dict[str, str]
-    history: tuple[ChatMessage, ...]
-    tokens: int = 0
-
-
 class Answering:
     """Answers what was asked. Made once per process; holds no state of any request."""
 
@@ -78,30 +53,25 @@ class Answering:
         *,
         access: AccessId,
         admission: Admission,
-        profiles: Profiles,
-        history: History,
+        recalling: Recalling,
         retriever: Retriever,
         named_collections: NamedCollections,
         retrieval_deadline: timedelta,
-        fleet: Fleet,
+        estimating: Estimating,
         submissions: Submissions,
         mailbox: Mailbox,
         retries: Retries,
-        default_answer_tokens: int,
     ):
         self._access = access
         self._admission = admission
-        self._profiles = profiles
-        self._history = history
+        self._recalling = recalling
         self._retriever = retriever
         self._named_collections = named_collections
         self._retrieval_deadline = retrieval_deadline
-        self._fleet = fleet
+        self._estimating = estimating
         self._submissions = submissions
         self._mailbox = mailbox
         self._retries = retries
-        self._default_answer_tokens = default_answer_tokens
-        self._windows = Windows()
 
     async def begin(self, asked: Asked, on_queued: OnQueued | None = None, *, followed: bool = True) -> Accepted:
         """Bring a question into the queue. ``followed``: its replies are wanted here, and are heard from the first on.
@@ -115,7 +85,7 @@ class Answering:
             raise AlreadyAnswered(earlier)
         follower = self._mailbox.expect(asked.id) if followed else None
         try:
-            request, verdict = await self._begin(self.estimated(asked), on_queued, follower)
+            request, verdict = await self._begin(self._estimated(asked), on_queued, follower)
         except BaseException as error:
             if follower is not None:
                 self._mailbox.forget(follower)
@@ -170,16 +140,7 @@ class Answering:
 
     async def recall(self, asked: Asked) -> Recalled:
         """Profile facts, and the part of the history that leaves room for the question and its answer."""
-        facts: dict[str, str] = await self._profiles.get(asked.caller.tenant, asked.user) if asked.user else {}
-        count = functools.cache(self._counter(asked))
-        about = count("\n".join(f"{name}: {value}" for name, value in facts.items())) if facts else 0
-        if asked.session is None:
-            return Recalled(facts, asked.history, about)
-        turns = await self._history.recent(asked.session)
-        window = fit(turns, self._history_budget(asked) - about, count)
-        remembered = about + sum(count(message.content) for message in window)
-        self._windows.saw(asked.session, remembered)
-        return Recalled(facts, (*window, *asked.history), remembered)
+        return await self._recalling.recall(asked)
 
     async def retrieve(self, asked: Asked) -> Retrieval | None:
         """The passages for the question; ``None`` when no knowledge was asked for."""
@@ -242,43 +203,25 @@ class Answering:
 
     def waiting(self, asked: Asked) -> InferenceRequest:
         """The request as it can be stored before its prompt is composed."""
-        return self.compose(asked, Recalled({}, ()), None)
+        return self.compose(asked, NOTHING, None)
 
     def follow(self, accepted: Accepted) -> AsyncGenerator[list[Logged]]:
         """The replies, as they are logged."""
         return self._mailbox.follow(accepted.request.id, accepted.follower)
 
-    def estimated(self, asked: Asked) -> Asked:
-        """The question with the size of its prompt, as far as it can be known before anything is read."""
-        count = self._counter(asked)
-        texts = [asked.instructions, asked.question, *(message.content for message in asked.history)]
-        said = sum(count(text) for text in texts if text)
-        remembered = self._windows.of(asked.session)
-        return replace(asked, said_tokens=said, prompt_tokens=said + remembered + _passage_budget(asked))
+    def _estimated(self, asked: Asked) -> Asked:
+        return self._estimating.estimated(asked, self._recalling.expected(asked.session))
 
     def _as_granted(
         self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None, verdict: Verdict
     ) -> InferenceRequest:
         """The request with what it was granted; the gate is told if its prompt is not as expected."""
         request = self.compose(asked, recalled, retrieved)
-        count = self._counter(asked)
-        shown = sum(count(f"{passage.title}\n{passage.text}") + PASSAGE_FRAME_TOKENS for passage in request.passages)
-        if (composed := asked.said_tokens + recalled.tokens + shown) != asked.prompt_tokens:
+        composed = self._estimating.composed(asked, recalled.tokens, request.passages)
+        if composed != asked.prompt_tokens:
             self._admission.correct(asked.id, composed)
         service_class = verdict.service_class or asked.service_class
         return msgspec.structs.replace(request, cost_tokens=verdict.tokens, service_class=service_class)
-
-    def _history_budget(self, asked: Asked) -> int:
-        """What the window leaves for facts and history; each sequence needs the room of an answer once."""
-        known = self._fleet.facts(asked.model)
-        context = (known.max_model_len if known else 0) or DEFAULT_CONTEXT
-        answer = asked.parameters.max_tokens or self._default_answer_tokens
-        return context - asked.said_tokens - _passage_budget(asked) - answer - 2 * TEMPLATE_TOKENS
-
-    def _counter(self, asked: Asked) -> Callable[[str], int]:
-        """How to count a message with what the chat template puts around it."""
-        count = bounded(self._fleet.counter(asked.model))
-        return lambda text: count(text) + TEMPLATE_TOKENS
 
     async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:
         """Wait for another request of the session.
@@ -298,19 +241,9 @@ class Answering:
             ) from None
 
 
-def bounded(count: Callable[[str], int]) -> Callable[[str], int]:
-    """The same count for texts of a usual length; an estimate for long ones, whose exact count would hold up everybody
-    else in this process. The worker has the last word."""
-    return lambda text: count(text) if len(text) <= COUNTED_CHARACTERS else estimate(text)
-
-
 def _may_run(error: AlreadyAnswered | PenstockError) -> bool:
     """Whether it was submitted all the same: only its replicas have not confirmed that."""
     return isinstance(error, DependencyDown) and error.code == "not_replicated"
-
-
-def _passage_budget(asked: Asked) -> int:
-    return PASSAGE_TOKENS * asked.passages if asked.wants_knowledge else 0
 
 
 async def together(*steps: Awaitable[Any]) -> list[Any]:

@@ -19,11 +19,13 @@ from access.auth import SCOPES, KeyRing
 from access.collections import NamedCollections
 from access.context import Context
 from access.embedding import StreamEmbedder
+from access.estimating import Estimating
 from access.finished_turns import keep_finished_turns
 from access.fleet import Fleet
 from access.guard import Guard
 from access.mailbox import Mailbox
 from access.pace import Pace
+from access.recalling import Recalling
 from access.retries import Retries
 from access.routes import ROUTERS, docs, page
 from access.session_watch import SessionWatch
@@ -139,19 +141,18 @@ def compose(
     knowledge = Knowledge.connect(rag_settings, embedder)
     admission = Admission(commands, reads, access)
     history, profiles = History(commands), Profiles(commands)
+    estimating = Estimating(fleet, settings.default_answer_tokens)
     answering = Answering(
         access=access,
         admission=admission,
-        profiles=profiles,
-        history=history,
+        recalling=Recalling(profiles, history, estimating),
         retriever=knowledge.retriever,
         named_collections=NamedCollections(knowledge),
         retrieval_deadline=rag_settings.deadline,
-        fleet=fleet,
+        estimating=estimating,
         submissions=submissions,
         mailbox=mailbox,
         retries=retries,
-        default_answer_tokens=settings.default_answer_tokens,
     )
     return Context(
         id=access,
@@ -161,6 +162,7 @@ def compose(
         protocol=protocol,
         keys=KeyRing(commands, settings.pepper.get_secret_value(), settings.trusted_proxies),
         admission=admission,
+        estimating=estimating,
         answering=answering,
         submissions=submissions,
         retries=retries,

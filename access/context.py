@@ -16,6 +16,7 @@ from access.admission import Admission
 from access.answer import Answering
 from access.auth import Caller, KeyRing
 from access.embedding import StreamEmbedder
+from access.estimating import Estimating
 from access.fleet import Fleet
 from access.mailbox import Mailbox
 from access.retries import Retries
@@ -41,6 +42,7 @@ class Context:
     protocol: Protocol
     keys: KeyRing
     admission: Admission
+    estimating: Estimating
     answering: Answering
     submissions: Submissions
     retries: Retries

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from access.answer import DEFAULT_CONTEXT, Accepted, bounded
+from access.answer import Accepted
 from access.asked import Asked
 from access.auth import Caller
 from access.context import Context
@@ -219,10 +219,8 @@ class PushReader:
         """The prompt as a background request of the tenant, behind what was said in the session."""
         context = self._context
         model = preset_of(context, prompted.model).model
-        facts = context.fleet.facts(model)
-        budget = ((facts.max_model_len if facts else 0) or DEFAULT_CONTEXT) // 2
-        turns = await context.history.recent(session.id)
-        history = fit(turns, budget, functools.cache(bounded(context.fleet.counter(model))))
+        count = functools.cache(context.estimating.counter(model))
+        history = fit(await context.history.recent(session.id), context.estimating.context(model) // 2, count)
         return await resolve(
             context,
             Caller(order.tenant, f"push-{order.publisher}", frozenset({"inference"}), session.user),
