@@ -32,6 +32,7 @@ from contracts.messages import AdmissionQuery, Generate, InferenceRequest, Limit
 from rag.retriever import Retrieval, Retriever
 
 OnQueued = Callable[[Verdict], None]
+OnSubmitted = Callable[[Asked, Recalled], None]
 
 log = logs.get()
 
@@ -61,6 +62,7 @@ class Answering:
         submissions: Submissions,
         mailbox: Mailbox,
         retries: Retries,
+        on_submitted: OnSubmitted,
     ):
         self._access = access
         self._admission = admission
@@ -72,6 +74,7 @@ class Answering:
         self._submissions = submissions
         self._mailbox = mailbox
         self._retries = retries
+        self._on_submitted = on_submitted
 
     async def begin(self, asked: Asked, on_queued: OnQueued | None = None, *, followed: bool = True) -> Accepted:
         """Bring a question into the queue. ``followed``: its replies are wanted here, and are heard from the first on.
@@ -118,6 +121,7 @@ class Answering:
             await self._until_ended(busy, asked.patience)
             verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
             request = self._as_granted(asked, recalled, retrieved, verdict)
+        self._on_submitted(asked, recalled)
         _say_submitted(request, verdict, recalled)
         return request, verdict
 
@@ -139,7 +143,7 @@ class Answering:
         return await self._admission.ask(query, on_queued)
 
     async def recall(self, asked: Asked) -> Recalled:
-        """Profile facts, and the part of the history that leaves room for the question and its answer."""
+        """Profile facts, the summary, and the part of the history that leaves room for question and answer."""
         return await self._recalling.recall(asked)
 
     async def retrieve(self, asked: Asked) -> Retrieval | None:
@@ -165,6 +169,7 @@ class Answering:
             asked.question,
             instructions=asked.instructions,
             facts=recalled.facts,
+            summary=recalled.summary,
             history=recalled.history,
             passages=passages,
             delimiter=prompt.new_delimiter(),

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from access import problems
 from access.admission import Admission
 from access.answer import Answering
+from access.asides import Asides
 from access.auth import SCOPES, KeyRing
 from access.collections import NamedCollections
 from access.context import Context
@@ -28,14 +29,16 @@ from access.pace import Pace
 from access.recalling import Recalling
 from access.retries import Retries
 from access.routes import ROUTERS, docs, page
+from access.routes.bodies import PATIENCE_FACTOR
 from access.session_watch import SessionWatch
 from access.settings import AccessSettings
 from access.stored import StoredRequests
 from access.stream_pushes import PushReader
 from access.submission import Submissions
+from access.summarising import Summarising
 from contracts import connection, logs
 from contracts.errors import PenstockError
-from contracts.functions import Library, Protocol, Pushes, Replicas
+from contracts.functions import Library, Protocol, Pushes, Replicas, Summaries
 from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
 from rag.catalog import new_collection_id
@@ -95,6 +98,7 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
         "mailbox.look": context.mailbox.look(),
         "sessions.listen": context.watch.listen(),
         "sessions.look": context.watch.look(),
+        "asides": context.asides.run(context.answering),
         "knowledge": _open_knowledge(context),
     }
     if settings.publishers:
@@ -142,6 +146,9 @@ def compose(
     admission = Admission(commands, reads, access)
     history, profiles = History(commands), Profiles(commands)
     estimating = Estimating(fleet, settings.default_answer_tokens)
+    summarising = Summarising(estimating, Summaries(library))
+    patience = settings.patience * PATIENCE_FACTOR["batch"]
+    asides = Asides([summarising.due], patience=patience, deadline=settings.deadline)
     answering = Answering(
         access=access,
         admission=admission,
@@ -153,6 +160,7 @@ def compose(
         submissions=submissions,
         mailbox=mailbox,
         retries=retries,
+        on_submitted=asides.note,
     )
     return Context(
         id=access,
@@ -164,6 +172,7 @@ def compose(
         admission=admission,
         estimating=estimating,
         answering=answering,
+        asides=asides,
         submissions=submissions,
         retries=retries,
         stored=stored,

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from access.addresses import Origin
 from access.admission import Admission
 from access.answer import Answering
+from access.asides import Asides
 from access.auth import Caller, KeyRing
 from access.embedding import StreamEmbedder
 from access.estimating import Estimating
@@ -44,6 +45,7 @@ class Context:
     admission: Admission
     estimating: Estimating
     answering: Answering
+    asides: Asides
     submissions: Submissions
     retries: Retries
     stored: StoredRequests

@@ -8,7 +8,8 @@ from access.auth import Caller
 from access.context import Context
 from contracts.errors import NotFound
 from contracts.ids import CONVERSATION_PREFIX, BadId, parse_public
-from memory import Session
+from memory import Session, Summary
+from memory.history import began_at
 
 
 async def session_of(context: Context, caller: Caller, conversation_id: str) -> Session:
@@ -30,7 +31,7 @@ async def session_of(context: Context, caller: Caller, conversation_id: str) -> 
 
 
 def conversation_object(session: Session) -> dict[str, Any]:
-    """A session as OpenAI's conversation; ``title`` and ``user`` are ours."""
+    """A session as OpenAI's conversation; ``title``, ``user``, ``summarize`` and ``summary`` are ours."""
     return {
         "id": f"{CONVERSATION_PREFIX}{session.id}",
         "object": "conversation",
@@ -38,4 +39,11 @@ def conversation_object(session: Session) -> dict[str, Any]:
         "metadata": dict(session.metadata),
         "title": session.title,
         "user": session.user or None,
+        "summarize": session.summarize,
+        "summary": _summary_object(session.summary) if session.summary else None,
     }
+
+
+def _summary_object(summary: Summary) -> dict[str, Any]:
+    """``until`` is when the last turn began that it covers, in Unix seconds as ``/items?since=`` takes them."""
+    return {"text": summary.text, "until": began_at(summary.until), "created_at": int(summary.at)}

@@ -24,6 +24,11 @@ PASSAGE_TOKENS = 100
 PASSAGE_FRAME_TOKENS = 16
 """What the lines around a passage, its heading and its mark add to its text, at most."""
 
+SUMMARY_TOKENS = 256
+"""The longest summary; of a model that reads little, an eighth of that."""
+SUMMARY_FRAME_TOKENS = 48
+"""What the lines around a summary add to its text, at most."""
+
 Count = Callable[[str], int]
 
 
@@ -43,6 +48,10 @@ class Estimating:
         """How many tokens a model reads and writes, as far as is known."""
         known = self._fleet.facts(model)
         return (known.max_model_len if known else 0) or DEFAULT_CONTEXT
+
+    def summary_tokens(self, model: str) -> int:
+        """How long a summary of a conversation with this model may be."""
+        return min(SUMMARY_TOKENS, self.context(model) // 8)
 
     def estimated(self, asked: Asked, remembered: int) -> Asked:
         """The question with the size of its prompt, as far as it can be known before anything is read.

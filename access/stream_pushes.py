@@ -16,26 +16,24 @@ import random
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from access.answer import Accepted
 from access.asked import Asked
 from access.auth import Caller
 from access.context import Context
+from access.prompt import behind_summary
 from access.push_entries import Order, Prompted, read_order, shown_id
 from access.pushes import conflict, push_once
 from access.resolve import preset_of, resolve
 from access.routes.bodies import Sampling
-from access.submission import AlreadyAnswered
-from access.transcript import Transcript
+from access.whole_answers import whole_answer
 from contracts import keys, logs
 from contracts.connection import BLOCK, REDIS_UNAVAILABLE
-from contracts.errors import DependencyDown, EngineError, NotFound, Overload, PenstockError
+from contracts.errors import DependencyDown, NotFound, Overload, PenstockError
 from contracts.functions import Push
 from contracts.functions.push import KNOWN_FOR
 from contracts.ids import SessionId, Shard, new_session_id, shard_of
@@ -201,26 +199,15 @@ class PushReader:
             EngineError: it came to no answer.
         """
         asked = await self._asked(order, prompted, session)
-        try:
-            accepted = await self._context.answering.begin(asked)
-        except AlreadyAnswered as earlier:
-            accepted = Accepted(earlier.request)
-        transcript = Transcript()
-        async with aclosing(self._context.answering.follow(accepted)) as replies:
-            async for batch in replies:
-                for logged in batch:
-                    transcript.fold(logged.seq, logged.reply)
-        if transcript.status not in ("completed", "incomplete") or not transcript.text.strip():
-            failure = transcript.failure
-            raise EngineError("The prompt came to no answer.", code=failure.code if failure else "no_answer")
-        return transcript.text
+        return (await whole_answer(self._context.answering, asked)).text
 
     async def _asked(self, order: Order, prompted: Prompted, session: Session) -> Asked:
         """The prompt as a background request of the tenant, behind what was said in the session."""
         context = self._context
         model = preset_of(context, prompted.model).model
         count = functools.cache(context.estimating.counter(model))
-        history = fit(await context.history.recent(session.id), context.estimating.context(model) // 2, count)
+        past = await context.history.past(session.id)
+        history = fit(past.turns, context.estimating.context(model) // 2, count)
         return await resolve(
             context,
             Caller(order.tenant, f"push-{order.publisher}", frozenset({"inference"}), session.user),
@@ -230,7 +217,7 @@ class PushReader:
                 order=order.fingerprint,
             ),
             model=prompted.model,
-            messages=[*history, ChatMessage(role="user", content=prompted.prompt)],
+            messages=behind_summary(past.summary, [*history, ChatMessage(role="user", content=prompted.prompt)]),
             instructions=prompted.instructions,
             parameters=GenerationParameters(max_tokens=prompted.max_output_tokens),
             conversation=None,

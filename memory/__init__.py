@@ -1,8 +1,23 @@
 """Profiles, sessions and their history: the library access reads the past with and writes what the user owns."""
 
-from memory.history import Entry, History, Joining, News, Turn
+from memory.history import Entry, History, Joining, News, Past, Turn
 from memory.profile import Profiles
 from memory.session import Session, Sessions
-from memory.window import fit
+from memory.summary import Summary
+from memory.window import fit, portion, start_of
 
-__all__ = ["Entry", "History", "Joining", "News", "Profiles", "Session", "Sessions", "Turn", "fit"]
+__all__ = [
+    "Entry",
+    "History",
+    "Joining",
+    "News",
+    "Past",
+    "Profiles",
+    "Session",
+    "Sessions",
+    "Summary",
+    "Turn",
+    "fit",
+    "portion",
+    "start_of",
+]

@@ -18,6 +18,7 @@ from contracts import keys
 from contracts.ids import RequestId, SessionId
 from contracts.messages import ChatMessage
 from memory.session import RETENTION, Session, session_from
+from memory.summary import Summary, summary_from
 
 LENGTH = 2000
 NEWS_AT_MOST = 100
@@ -62,7 +63,7 @@ class Turn:
     @property
     def at(self) -> float:
         """Unix seconds of the first entry."""
-        return int(self.id.split("-")[0]) / 1000
+        return began_at(self.id)
 
     @property
     def messages(self) -> tuple[ChatMessage, ...]:
@@ -71,6 +72,18 @@ class Turn:
             return ()
         asked = (ChatMessage(role="user", content=self.question),) if self.question is not None else ()
         return (*asked, ChatMessage(role="assistant", content=self.answer))
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a prompt may show of a session: the last turns, and the ``summary`` of those before them, if there is one.
+
+    ``summarize``: what the window drops of the turns is to be summarised.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    summarize: bool = False
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,18 @@ class History:
         entries: Any = await self._redis.xrevrange(keys.turns(session), count=2 * limit)
         return _turns(reversed(entries))[-limit:]
 
+    async def past(self, session: SessionId, limit: int = 200) -> Past:
+        """At most the last ``limit`` turns, without those that the session's summary covers."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(keys.session(session), ["summarize", "summary"])
+            pipe.xrevrange(keys.turns(session), count=2 * limit)
+            found: list[Any] = await pipe.execute()
+        (wanted, stored), entries = found
+        summary = summary_from(stored)
+        covered = position_of(summary.until if summary else BEGINNING)
+        turns = [turn for turn in _turns(reversed(entries)) if position_of(turn.id) > covered]
+        return Past(tuple(turns[-limit:]), wanted == b"1", summary)
+
     async def between(
         self, session: SessionId, since: float = 0.0, until: float | None = None, limit: int = 100
     ) -> list[Turn]:
@@ -159,6 +184,11 @@ class History:
             pipe.publish(keys.session_channel(session), "1")
             ids = await pipe.execute()
         return replace(turn, id=ids[0].decode() if isinstance(ids[0], bytes) else turn.id)
+
+
+def began_at(turn_id: str) -> float:
+    """Unix seconds of the entry that a turn is named by."""
+    return position_of(turn_id)[0] / 1000
 
 
 def position_of(entry_id: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from contracts import keys
 from contracts.errors import NotFound
 from contracts.ids import BadId, SessionId, Shard, TenantId, new_session_id, shard_of
+from memory.summary import Summary, summary_from
 
 RETENTION = timedelta(days=30)
 MAX_METADATA = 16
@@ -24,7 +25,10 @@ LATEST = 5
 
 @dataclass(frozen=True)
 class Session:
-    """One conversation. ``created_at`` is Unix seconds; ``metadata`` is what its owner attached."""
+    """One conversation. ``created_at`` is Unix seconds; ``metadata`` is what its owner attached.
+
+    ``summarize``: what its window drops is to be summarised; ``summary`` is how far that has come.
+    """
 
     id: SessionId
     tenant: TenantId
@@ -32,6 +36,8 @@ class Session:
     title: str = ""
     created_at: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    summarize: bool = False
+    summary: Summary | None = None
 
 
 class Sessions:
@@ -48,10 +54,12 @@ class Sessions:
         *,
         title: str = "",
         metadata: Mapping[str, str] | None = None,
+        summarize: bool = False,
         session_id: SessionId | None = None,
     ) -> Session:
         """A new, empty session, listed under its user. ``session_id`` is given for one whose id was drawn before."""
-        session = Session(session_id or new_session_id(shard), tenant, user, title, time.time(), metadata or {})
+        made = session_id or new_session_id(shard)
+        session = Session(made, tenant, user, title, time.time(), metadata or {}, summarize)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(session))
             pipe.expire(keys.session(session.id), RETENTION)
@@ -101,18 +109,29 @@ class Sessions:
                 return session_id
         return None
 
-    async def update(self, session: Session, *, title: str | None, metadata: Mapping[str, str] | None) -> Session:
-        """Rename, or replace the metadata; ``None`` leaves as it is."""
-        changed = Session(
-            session.id,
-            session.tenant,
-            session.user,
-            session.title if title is None else title,
-            session.created_at,
-            session.metadata if metadata is None else metadata,
+    async def update(
+        self,
+        session: Session,
+        *,
+        title: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        summarize: bool | None = None,
+    ) -> Session:
+        """Rename, replace the metadata, or choose whether it is summarised; ``None`` leaves as it is.
+
+        A session that is not summarised any more forgets its summary.
+        """
+        changed = replace(
+            session,
+            title=session.title if title is None else title,
+            metadata=session.metadata if metadata is None else metadata,
+            summarize=session.summarize if summarize is None else summarize,
+            summary=None if summarize is False else session.summary,
         )
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(changed))
+            if summarize is False:
+                pipe.hdel(keys.session(session.id), "summary", "summary_until")
             pipe.publish(keys.session_channel(session.id), "1")
             await pipe.execute()
         return changed
@@ -147,6 +166,7 @@ def _fields(session: Session) -> dict[Any, Any]:
         "title": session.title,
         "created_at": session.created_at,
         "metadata": msgspec.json.encode(dict(session.metadata)),
+        "summarize": "1" if session.summarize else "",
     }
 
 
@@ -159,4 +179,6 @@ def session_from(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Sessio
         title=stored.get(b"title", b"").decode(),
         created_at=float(stored.get(b"created_at", b"0")),
         metadata=msgspec.json.decode(stored.get(b"metadata", b"{}"), type=dict[str, str]),
+        summarize=stored.get(b"summarize") == b"1",
+        summary=summary_from(stored.get(b"summary")),
     )

@@ -60,17 +60,19 @@ class ItemBody(ChatBodyMessage):
 
 
 class ConversationBody(Body):
-    """``title`` and ``user`` are ours."""
+    """``title``, ``user`` and ``summarize`` are ours."""
 
     items: Annotated[list[ItemBody], Field(max_length=20)] = Field(default_factory=list)
     metadata: Metadata | None = None
     title: Title = ""
     user: Name | None = None
+    summarize: bool = False
 
 
 class ConversationChanges(Body):
     metadata: Metadata | None = None
     title: Title | None = None
+    summarize: bool | None = None
 
 
 class ItemsBody(Body):
@@ -85,7 +87,9 @@ async def create_conversation(context: InContext, caller: ByCaller, body: Conver
     pairs = turns_from(_messages(body.items))
     shard = Shard(secrets.randbelow(context.settings.shards))
     user = caller.user or body.user or ""
-    session = await context.sessions.create(shard, caller.tenant, user, title=body.title, metadata=body.metadata)
+    session = await context.sessions.create(
+        shard, caller.tenant, user, title=body.title, metadata=body.metadata, summarize=body.summarize
+    )
     for question, answer in pairs:
         await context.history.add(session.id, question, answer)
     return JSONResponse(conversation_object(session))
@@ -114,9 +118,9 @@ async def get_conversation(conversation_id: str, context: InContext, caller: ByC
 async def update_conversation(
     conversation_id: str, body: ConversationChanges, context: InContext, caller: ByCaller
 ) -> Response:
-    """Rename, or replace the metadata."""
+    """Rename, replace the metadata, or choose whether what the window drops is summarised."""
     session = await _session(context, caller, conversation_id)
-    changed = await context.sessions.update(session, title=body.title, metadata=body.metadata)
+    changed = await context.sessions.update(session, title=body.title, metadata=body.metadata, summarize=body.summarize)
     return JSONResponse(conversation_object(changed))
 
 

@@ -8,6 +8,7 @@ from contracts.functions.gate import Deposed, GateBook, Tenure
 from contracts.functions.library import Library, Replicas
 from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Grants, Protocol, Submission, Submitted
 from contracts.functions.push import Push, Pushed, Pushes
+from contracts.functions.summary import Summaries
 
 __all__ = [
     "Appended",
@@ -27,5 +28,6 @@ __all__ = [
     "Replicas",
     "Submission",
     "Submitted",
+    "Summaries",
     "Tenure",
 ]

@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from contracts import keys
 from contracts.errors import DependencyDown
 
-_PARTS = ("common", "submit", "deadletters", "take", "append", "follow", "push", "sweep", "gate", "register")
+_PARTS = ("common", "submit", "deadletters", "take", "append", "follow", "push", "summary", "sweep", "gate", "register")
 
 
 def _body() -> str:

@@ -20,6 +20,7 @@ register('fail', fail, allow_oom)
 register('sweep', sweep, allow_oom)
 register('drop', drop, allow_oom)
 register('push', push)
+register('summarise', summarise)
 -- Out of memory, the gate goes on: submit is what refuses new work.
 register('gate_takeover', takeover, allow_oom)
 register('gate_keep', keep, allow_oom)

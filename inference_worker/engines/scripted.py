@@ -1,9 +1,10 @@
 """An engine without a model: deterministic tokens, pauses and faults, for tests and benchmarks.
 
 The answer is a pure function of the prompt. The last message may carry a script of ``name=value`` words:
-``tokens=50`` how many, ``pause=0.01`` seconds between two, ``first=0.2`` seconds before the first. Faults: with
-``fail_at=10`` the request fails at that token, with ``hang_at=10`` it stops there and never comes back, with
-``die_at=10`` the whole engine dies, with ``freeze_at=10`` the whole engine hangs; ``babble=1`` never ends.
+``tokens=50`` how many, ``pause=0.01`` seconds between two, ``first=0.2`` seconds before the first; ``say="…"`` is the
+answer itself, a token for each character. Faults: with ``fail_at=10`` the request fails at that token, with
+``hang_at=10`` it stops there and never comes back, with ``die_at=10`` the whole engine dies, with ``freeze_at=10`` the
+whole engine hangs; ``babble=1`` never ends.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ _SENTENCE = (
 )
 WORDS = tuple(_SENTENCE.split())
 OPEN, CLOSE = len(WORDS), len(WORDS) + 1
+CHARACTERS = 1000
+"""The token of a character that was to be said is this much more than its code."""
 DEFAULT_TOKENS = 24
 MAX_MODEL_LEN = 8192
 _SETTING = re.compile(r"\b(tokens|pause|first|fail_at|hang_at|die_at|freeze_at|babble)=(\d+(?:\.\d+)?)\b")
+_SAY = re.compile(r'\bsay="([^"]*)"')
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +48,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     die_at: int = -1
     freeze_at: int = -1
     babble: int = 0
+    say: str = ""
 
 
 class ScriptedEngine:
@@ -115,13 +120,15 @@ class ScriptedEngine:
 def read_script(text: str) -> Script:
     """The script in ``text``; words that are none are left alone."""
     found = {name: float(value) for name, value in _SETTING.findall(text)}
-    return msgspec.convert(found, Script, strict=False)
+    return msgspec.convert({**found, "say": "".join(_SAY.findall(text)[-1:])}, Script, strict=False)
 
 
 def token_text(token: int) -> str:
     """The text of one token id."""
     if token == OPEN:
         return '{"answer": "'
+    if token >= CHARACTERS:
+        return chr(token - CHARACTERS)
     return '"}' if token == CLOSE else WORDS[token] + " "
 
 
@@ -140,7 +147,7 @@ class _Sequence:
     """One of the answers of a request."""
 
     def __init__(self, index: int, task: Generate, script: Script, budget: int):
-        whole = answer_tokens(task, index, script.tokens)
+        whole = [CHARACTERS + ord(one) for one in script.say] or answer_tokens(task, index, script.tokens)
         self.index = index
         self.answer = whole[:budget]
         self.reason: FinishReason = "length" if len(whole) > budget else "stop"

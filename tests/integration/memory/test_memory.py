@@ -13,15 +13,23 @@ from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.errors import NotFound
-from contracts.functions import Library, Push, Pushed, Pushes
+from contracts.functions import Library, Push, Pushed, Pushes, Summaries
 from contracts.ids import Shard, TenantId, new_session_id
-from memory import History, Profiles, Session, Sessions
+from memory import History, Profiles, Session, Sessions, Summary
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 
 
 async def session(redis: Redis, user: str = "ada") -> Session:
     return await Sessions(redis).create(Shard(0), ACME, user, title="Water", metadata={"topic": "pipes"})
+
+
+def summary(until: str) -> Summary:
+    return Summary("Ada asks for water.", until, 1.0, "--- 5eed00")
+
+
+async def keep(redis: Redis, made: Session, until: str) -> str:
+    return await Summaries(Library(redis)).keep(made.id, made.tenant, until, summary(until).encode())
 
 
 async def push(redis: Redis, made: Session, text: str, **changes: Any) -> Pushed:
@@ -44,6 +52,53 @@ async def test_another_tenants_session_is_not_found(redis: Redis) -> None:
     made = await session(redis)
     with pytest.raises(NotFound):
         await Sessions(redis).get(OTHER, made.id)
+
+
+async def test_what_a_summary_covers_is_not_recalled(redis: Redis) -> None:
+    made, history = await session(redis), History(redis)
+    turns = [await history.add(made.id, str(number), "a") for number in range(3)]
+    await Sessions(redis).update(made, summarize=True)
+    assert await keep(redis, made, turns[1].id) == "ok"
+    past = await history.past(made.id)
+    assert ([turn.question for turn in past.turns], past.summarize) == (["2"], True)
+    assert past.summary == (await Sessions(redis).get(ACME, made.id)).summary == summary(turns[1].id)
+
+
+async def test_a_summary_gives_way_to_one_that_covers_more(redis: Redis) -> None:
+    made = await Sessions(redis).create(Shard(0), ACME, "ada", summarize=True)
+    assert await keep(redis, made, "9-1") == "ok"
+    assert [await keep(redis, made, until) for until in ("9-1", "9-0", "8-7")] == ["known"] * 3
+    assert [await keep(redis, made, until) for until in ("9-2", "9-11", "10-0")] == ["ok"] * 3
+    assert (await History(redis).past(made.id)).summary == summary("10-0")
+
+
+async def test_a_summary_of_what_is_not_there_changes_nothing(redis: Redis) -> None:
+    made = await session(redis)
+    before = await redis.hgetall(keys.session(made.id))
+    assert await keep(redis, made, "1-0") == "unwanted"
+    assert await keep(redis, replace(made, tenant=OTHER), "1-0") == "unknown"
+    assert await keep(redis, replace(made, id=new_session_id(Shard(0))), "1-0") == "unknown"
+    assert await redis.hgetall(keys.session(made.id)) == before
+    assert len(await redis.keys("*")) == 2
+
+
+async def test_who_wants_no_summary_any_more_has_none(redis: Redis) -> None:
+    made = await Sessions(redis).create(Shard(0), ACME, "ada", summarize=True)
+    await keep(redis, made, "9-0")
+    stored = await Sessions(redis).get(ACME, made.id)
+    await Sessions(redis).update(stored, title="Other")
+    assert (await Sessions(redis).get(ACME, made.id)).summary == summary("9-0")
+    assert await Sessions(redis).update(stored, summarize=False) == await Sessions(redis).get(ACME, made.id)
+    assert (await History(redis).past(made.id)).summary is None
+    await Sessions(redis).update(stored, summarize=True)
+    assert await keep(redis, made, "1-0") == "ok"
+
+
+async def test_a_summary_of_a_form_that_is_not_ours_is_none(redis: Redis) -> None:
+    made, history = await session(redis), History(redis)
+    await history.add(made.id, "q", "a")
+    await redis.hset(keys.session(made.id), "summary", "{")
+    assert len((await history.past(made.id)).turns) == 1
 
 
 async def test_a_deleted_session_leaves_nothing(redis: Redis) -> None:

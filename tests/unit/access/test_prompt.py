@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from access import prompt
 from contracts.messages import ChatMessage, Passage
+from memory import Summary
 
+EARLIER = Summary("Ada wants a kettle.", "1-0", 1.0, "--- 5eed00")
 HISTORY = (ChatMessage(role="user", content="Hi."), ChatMessage(role="assistant", content="Hello."))
 
 
@@ -76,3 +78,42 @@ def test_the_question_is_the_users_words_unchanged(question: str, text: str) -> 
     assert prompt.compose(question, passages=[passage(text)], delimiter="--- d")[-1].content.endswith(
         f"Question: {question}"
     )
+
+
+def test_a_summary_stands_between_the_profile_and_what_was_said_since() -> None:
+    messages = prompt.compose("Why?", instructions="I.", facts={"name": "Ada"}, summary=EARLIER, history=HISTORY)
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[1].content == f"{prompt.EARLIER}\n--- 5eed00\nAda wants a kettle.\n--- 5eed00\n\nHi."
+    assert messages[-1].content == "Why?"
+
+
+def test_the_next_turn_begins_with_this_one_behind_a_summary_too() -> None:
+    first = prompt.compose("One?", summary=EARLIER, history=HISTORY)
+    answered = (*HISTORY, ChatMessage(role="user", content="One?"), ChatMessage(role="assistant", content="1"))
+    assert prompt.compose("Two?", summary=EARLIER, history=answered)[: len(first)] == first
+
+
+def test_a_summary_before_a_push_is_a_message_of_its_own() -> None:
+    messages = prompt.compose("Why?", summary=EARLIER, history=[ChatMessage(role="assistant", content="Ping.")])
+    assert [message.role for message in messages] == ["user", "assistant", "user"]
+
+
+def test_a_summary_with_nothing_said_since_stands_before_the_question() -> None:
+    [message] = prompt.compose("Why?", summary=EARLIER, passages=[passage("Text.")], delimiter="--- d")
+    assert message.content.endswith("--- 5eed00\n\nPassages:\n--- d\nText. [1]\n--- d\n\nQuestion: Why?")
+
+
+@given(st.text())
+def test_a_summary_is_never_in_the_system_message(text: str) -> None:
+    summary = Summary(text, "1-0", 1.0, "--- 5eed00")
+    head, *rest = prompt.compose("Why?", instructions="I.", summary=summary)
+    assert head == ChatMessage(role="system", content="I.")
+    assert [message.role for message in rest] == ["user"]
+
+
+@given(st.text())
+def test_a_summary_stays_between_its_delimiters(text: str) -> None:
+    """Its delimiter was drawn behind its text, so the text does not contain it."""
+    shown = prompt.shown_summary(Summary(text.replace("5eed00", ""), "1-0", 1.0, "--- 5eed00"))
+    assert shown.count("--- 5eed00") == 2
+    assert shown.endswith("\n--- 5eed00")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.messages import ChatMessage
-from memory import Turn, fit
+from memory import Turn, fit, portion, start_of
+from memory.window import shortened
 
 turns_of_any_length = st.lists(st.integers(min_value=1, max_value=40), max_size=40).map(
     lambda sizes: [turn(at, size) for at, size in enumerate(sizes)]
@@ -69,3 +70,42 @@ def test_its_start_moves_only_when_the_budget_is_passed(turns: list[Turn], budge
         before, after = shown(turns[:end], budget), shown(turns[: end + 1], budget)
         size = sum(len(message.content) for message in (*before, *turns[end].messages))
         assert after[: len(before)] == before or size > budget
+
+
+@given(turns_of_any_length, turns_of_any_length, budgets)
+def test_the_window_is_the_same_without_the_turns_that_fell_out(
+    said: list[Turn], later: list[Turn], budget: int
+) -> None:
+    """What a summary covers is not read again; the window goes on from there as if it were."""
+    dropped = start_of(said, budget, len)
+    assert start_of(said[dropped:], budget, len) == 0
+    assert shown([*said[dropped:], *later], budget) == shown([*said, *later], budget)
+
+
+@given(turns_of_any_length, st.integers(min_value=4, max_value=300))
+def test_a_portion_is_the_oldest_turns_that_fit(turns: list[Turn], budget: int) -> None:
+    read = portion(turns, budget, len)
+    assert [one.id for one in read] == [one.id for one in turns[: len(read)]]
+    assert sum(len(message.content) for one in read for message in one.messages) <= budget
+    assert bool(read) == bool(turns)
+
+
+@given(turns_of_any_length, st.integers(min_value=4, max_value=300))
+def test_portions_come_to_the_end(turns: list[Turn], budget: int) -> None:
+    left, rounds = turns, 0
+    while left:
+        left, rounds = left[len(portion(left, budget, len)) :], rounds + 1
+    assert rounds <= len(turns)
+
+
+@given(st.text(max_size=60), st.integers(min_value=0, max_value=40))
+def test_a_text_that_is_too_long_is_shown_by_its_beginning(text: str, budget: int) -> None:
+    short = shortened(text, budget, lambda words: 1 + len(words.encode()))
+    assert text.startswith(short)
+    assert not short or len(short.encode()) < budget
+    assert short == text or len(text.encode()) >= budget
+
+
+def test_a_turn_that_is_too_long_for_a_portion_is_read_by_its_beginning() -> None:
+    [read] = portion([Turn("1-0", "q" * 90, "a" * 10, "done"), turn(2, 5)], 30, len)
+    assert (read.question, read.answer) == ("q" * 15, "a" * 10)
