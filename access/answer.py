@@ -18,6 +18,7 @@ import msgspec
 from access import prompt
 from access.admission import Admission
 from access.asked import Asked
+from access.busy_sessions import BusySessions
 from access.collections import NamedCollections
 from access.estimating import Estimating
 from access.follower import Follower, Logged
@@ -26,7 +27,7 @@ from access.recalling import NOTHING, Recalled, Recalling
 from access.retries import Retries
 from access.submission import AlreadyAnswered, SessionBusy, Submissions
 from contracts import logs
-from contracts.errors import CallerError, DependencyDown, PenstockError
+from contracts.errors import DependencyDown, PenstockError
 from contracts.ids import AccessId, RequestId
 from contracts.messages import AdmissionQuery, Generate, InferenceRequest, LimitsView, Passage, Verdict
 from rag.retriever import Retrieval, Retriever
@@ -60,6 +61,7 @@ class Answering:
         retrieval_deadline: timedelta,
         estimating: Estimating,
         submissions: Submissions,
+        busy_sessions: BusySessions,
         mailbox: Mailbox,
         retries: Retries,
         on_submitted: OnSubmitted,
@@ -72,6 +74,7 @@ class Answering:
         self._retrieval_deadline = retrieval_deadline
         self._estimating = estimating
         self._submissions = submissions
+        self._busy_sessions = busy_sessions
         self._mailbox = mailbox
         self._retries = retries
         self._on_submitted = on_submitted
@@ -81,7 +84,7 @@ class Answering:
 
         Raises:
             AlreadyAnswered: an earlier request with its idempotency key, or an earlier attempt of the same client, is
-                to be followed instead.
+                to be followed instead; or its own log, because it was cancelled while it waited.
             CallerError, LimitExceeded, Overload, DependencyDown: it was not accepted, and nothing runs.
         """
         if (earlier := await self._retries.earlier(asked)) is not None:
@@ -108,6 +111,9 @@ class Answering:
             if on_queued is not None:
                 on_queued(verdict)
 
+        if asked.on_busy == "interrupt":  # stored, so that a later one can cancel it while it waits
+            await together(self._submissions.wait(asked, self.waiting(asked)), self._retries.remember(asked))
+        await self._busy_sessions.enter(asked)
         verdict, recalled, retrieved, _ = await together(
             self.admit(asked, heard), self.recall(asked), self.retrieve(asked), self._retries.remember(asked)
         )
@@ -115,11 +121,12 @@ class Answering:
             recalled = await self.recall(asked)
         request = self._as_granted(asked, recalled, retrieved, verdict)
         while (busy := await self.submit(asked, request, verdict, follower)) is not None:
-            # The session's policy for two quick messages: the second is composed when the first has ended. Its grant
-            # would run out meanwhile, so it goes back and is asked for again.
+            # The second of two quick messages is composed when the first has ended. Its grant would run out meanwhile,
+            # so it goes back and is asked for again.
             self._admission.withdraw(asked.id)
-            await self._until_ended(busy, asked.patience)
-            verdict, recalled = await together(self.admit(asked, on_queued), self.recall(asked))
+            await self._busy_sessions.make_way(asked, busy)
+            verdict = await self.admit(asked, on_queued)
+            recalled = await self.recall(asked)
             request = self._as_granted(asked, recalled, retrieved, verdict)
         self._on_submitted(asked, recalled)
         _say_submitted(request, verdict, recalled)
@@ -140,7 +147,8 @@ class Answering:
             sequences=asked.parameters.n,
             patience_seconds=asked.patience.total_seconds(),
         )
-        return await self._admission.ask(query, on_queued)
+        asking = self._admission.ask(query, on_queued)
+        return await (asking if asked.on_busy == "queue" else first_of(asking, self._busy_sessions.watch(asked)))
 
     async def recall(self, asked: Asked) -> Recalled:
         """Profile facts, the summary, and the part of the history that leaves room for question and answer."""
@@ -228,23 +236,6 @@ class Answering:
         service_class = verdict.service_class or asked.service_class
         return msgspec.structs.replace(request, cost_tokens=verdict.tokens, service_class=service_class)
 
-    async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:
-        """Wait for another request of the session.
-
-        Raises:
-            CallerError: it takes longer than the caller's patience.
-        """
-        try:
-            async with asyncio.timeout(patience.total_seconds()):
-                async for _ in self._mailbox.follow(request_id):
-                    pass
-        except TimeoutError:
-            raise CallerError(
-                "Another answer is still being generated in this conversation; wait for it, or cancel it.",
-                code="conversation_locked",
-                param="conversation",
-            ) from None
-
 
 def _may_run(error: AlreadyAnswered | PenstockError) -> bool:
     """Whether it was submitted all the same: only its replicas have not confirmed that."""
@@ -256,6 +247,18 @@ async def together(*steps: Awaitable[Any]) -> list[Any]:
     tasks = [asyncio.ensure_future(step) for step in steps]
     try:
         return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def first_of(*steps: Awaitable[Any]) -> Any:
+    """Run the steps until one of them ends or fails: what it brings. The others are stopped."""
+    tasks = [asyncio.ensure_future(step) for step in steps]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
     finally:
         for task in tasks:
             task.cancel()

@@ -17,6 +17,7 @@ from access.admission import Admission
 from access.answer import Answering
 from access.asides import Asides
 from access.auth import SCOPES, KeyRing
+from access.busy_sessions import BusySessions
 from access.collections import NamedCollections
 from access.context import Context
 from access.embedding import StreamEmbedder
@@ -149,6 +150,7 @@ def compose(
     summarising = Summarising(estimating, Summaries(library))
     patience = settings.patience * PATIENCE_FACTOR["batch"]
     asides = Asides([summarising.due], patience=patience, deadline=settings.deadline)
+    busy_sessions = BusySessions(commands, protocol, stored, mailbox, history)
     answering = Answering(
         access=access,
         admission=admission,
@@ -158,6 +160,7 @@ def compose(
         retrieval_deadline=rag_settings.deadline,
         estimating=estimating,
         submissions=submissions,
+        busy_sessions=busy_sessions,
         mailbox=mailbox,
         retries=retries,
         on_submitted=asides.note,

@@ -10,6 +10,7 @@ from access.auth import Caller
 from access.settings import Preset
 from contracts.ids import RequestId, SessionId, Shard
 from contracts.messages import ChatMessage, GenerationParameters, ServiceClass
+from memory import OnBusy
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Asked:
     The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
     ``retention`` counts from the end of the answer. ``said_tokens`` is what the client itself sent, ``prompt_tokens``
     what the prompt is expected to be with what knowledge and the session add; both are counted when it begins.
+    ``on_busy`` says what becomes of it while its session is busy with another.
     ``attempt`` is 0 for the first try of a client that counts its tries, ``None`` for one that does not. The body's
     ``fingerprint`` is there when an attempt or an idempotency key is.
     """
@@ -39,6 +41,7 @@ class Asked:
     patience: timedelta
     retention: timedelta
     session: SessionId | None = None
+    on_busy: OnBusy = "queue"
     collections: tuple[str, ...] = ()
     passages: int = 3
     stored: bool = False

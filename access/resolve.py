@@ -17,6 +17,7 @@ from access.settings import Preset
 from contracts.errors import CallerError, NotFound
 from contracts.ids import SessionId, Shard, new_request_id, shard_of
 from contracts.messages import ChatMessage, GenerationParameters
+from memory import OnBusy
 
 RETENTION = timedelta(hours=1)
 RETENTION_STORED = timedelta(days=30)
@@ -66,13 +67,14 @@ async def resolve(
     """Everything a route has read from its body, as one value.
 
     Raises:
-        CallerError: no user message to answer, or a bad header.
+        CallerError: no user message to answer, a bad header, or ``on_busy`` where nothing can be busy.
         NotFound: unknown model, conversation or vector store.
     """
     caller.require("inference")
     preset = preset_of(context, model)
     question, history, system = split(messages)
     session = (await session_of(context, caller, conversation)).id if conversation else None
+    on_busy = _on_busy(body, session)
     shard = _shard(context, session, caller, body.idempotency_key)
     collections = [await _collection(context, caller, store) for store in vector_stores]
     return Asked(
@@ -91,6 +93,7 @@ async def resolve(
         patience=patience(context, body, wait_header),
         retention=RETENTION_STORED if stored else RETENTION,
         session=session,
+        on_busy=on_busy,
         collections=tuple(collections),
         passages=preset.passages,
         stored=stored,
@@ -135,6 +138,14 @@ def patience(context: Context, body: Sampling, wait_header: str | None) -> timed
     if not 0 <= seconds <= 3600:
         raise CallerError(f"{WAIT_HEADER} is a number of seconds from 0 to 3600.", param=WAIT_HEADER)
     return timedelta(seconds=seconds)
+
+
+def _on_busy(body: Sampling, session: SessionId | None) -> OnBusy:
+    if body.on_busy is not None and session is None:
+        raise CallerError(
+            "'on_busy' says what happens in a conversation that is busy: name the 'conversation'.", param="on_busy"
+        )
+    return body.on_busy or "queue"
 
 
 async def _collection(context: Context, caller: Caller, store: str) -> str:

@@ -13,7 +13,7 @@ from access.mailbox import Mailbox
 from access.transcript import Transcript
 from contracts import keys
 from contracts.errors import CallerError, NotFound
-from contracts.ids import BadId, RequestId, shard_of
+from contracts.ids import BadId, RequestId, SessionId, shard_of
 from contracts.messages import InferenceRequest
 from contracts.states import TERMINAL
 
@@ -90,6 +90,19 @@ class StoredRequests:
         """The state of a request of whatever tenant; empty for one that is gone."""
         found: Any = await self._redis.hget(keys.request(request_id), "state")
         return (found or b"").decode()
+
+    async def request(self, request_id: RequestId) -> InferenceRequest | None:
+        """A request of whatever tenant; ``None`` for one that is gone."""
+        body: Any = await self._redis.hget(keys.request(request_id), "body")
+        return InferenceRequest.decode(body) if body is not None else None
+
+    async def busy_with(self, session: SessionId) -> RequestId | None:
+        """The request that keeps a session busy: it is queued or running. The submit step has the last word."""
+        found: Any = await self._redis.hget(keys.session(session), "busy")
+        if found is None:
+            return None
+        request_id = RequestId(found.decode())
+        return request_id if await self.state(request_id) not in ("", *TERMINAL) else None
 
     async def followed(self, request_id: RequestId) -> bool:
         """Whether any access process has a client following the request."""

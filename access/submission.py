@@ -10,7 +10,7 @@ from access.problems import fault_of
 from access.stored import StoredRequests
 from contracts import logs
 from contracts.connection import REDIS_UNAVAILABLE
-from contracts.errors import CallerError, Conflict, Overload, PenstockError
+from contracts.errors import CallerError, Overload, PenstockError
 from contracts.functions import Protocol, Submission, Submitted
 from contracts.ids import AccessId, RequestId, Shard, shard_of
 from contracts.messages import Failure, InferenceRequest, Verdict
@@ -29,7 +29,8 @@ class SessionBusy(Exception):
 
 
 class AlreadyAnswered(Exception):
-    """The idempotency key belongs to an earlier request with the same body."""
+    """Another log is to be followed than one that a submit begins: that of an earlier request with the same
+    idempotency key and body, or the request's own, which was ended while it waited."""
 
     def __init__(self, request: InferenceRequest):
         super().__init__(request.id)
@@ -52,7 +53,7 @@ class Submissions:
         Raises:
             AlreadyAnswered, CallerError: see ``submit``.
         """
-        await self._understand(asked, await self._protocol.wait(_submission(asked, request)))
+        await self._understand(asked, request, await self._protocol.wait(_submission(asked, request)))
         self._waiting.add(asked.id)
 
     async def keep(self, shard: Shard) -> None:
@@ -72,7 +73,7 @@ class Submissions:
 
         Raises:
             SessionBusy: try again when the other request has ended.
-            AlreadyAnswered: follow the earlier request instead.
+            AlreadyAnswered: follow the earlier request instead; or this one, which has ended.
             CallerError: the idempotency key was used with another body.
             Overload: the queue is at its bound, or the grant came too late.
         """
@@ -82,7 +83,7 @@ class Submissions:
             grant_until=verdict.grant_until,
             follower=self._access if followed else None,
         )
-        await self._understand(asked, submitted)
+        await self._understand(asked, request, submitted)
         # Should Redis lose this step, and have it wait again, nobody here would submit it: it must not be kept.
         self._waiting.discard(asked.id)
 
@@ -96,7 +97,7 @@ class Submissions:
         failure = Failure(code=error.code, message=error.message, param=error.param, fault=fault_of(error))
         await self._protocol.fail(asked.id, failure)
 
-    async def _understand(self, asked: Asked, submitted: Submitted) -> None:
+    async def _understand(self, asked: Asked, request: InferenceRequest, submitted: Submitted) -> None:
         match submitted.outcome:
             case "ok":
                 return
@@ -115,7 +116,7 @@ class Submissions:
             case "late":
                 raise Overload("The grant ran out before the request was queued. Try again.", code="grant_expired")
             case "ended":
-                raise Conflict(f"The request has ended ({submitted.state}).", code="already_ended")
+                raise AlreadyAnswered(request)
 
 
 def _submission(asked: Asked, request: InferenceRequest) -> Submission:

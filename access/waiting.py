@@ -114,6 +114,8 @@ async def _attempt(context: Context, asked: Asked) -> Exception | None:
     try:
         if await context.submissions.still_waits(asked.id):
             await context.answering.begin(asked, followed=False)
+    except AlreadyAnswered:
+        return None  # it was ended while it waited
     except (PenstockError, *REDIS_UNAVAILABLE) as error:
         return error
     return None
@@ -134,6 +136,10 @@ async def _begin(context: Context, asked: Asked, on_queued: OnQueued) -> Accepte
         return await context.answering.begin(asked, on_queued)
     except AlreadyAnswered as earlier:
         return Accepted(earlier.request)
+    except PenstockError as error:
+        if asked.on_busy == "interrupt":  # it is stored as waiting, see ``BusySessions.enter``
+            await context.submissions.refuse(asked, error)
+        raise
 
 
 async def _let_go(begun: Begun) -> None:

@@ -105,6 +105,11 @@ def turns(session_id: SessionId) -> str:
     return f"{shard_prefix(shard_of(session_id))}turns:{session_id}"
 
 
+def interrupting(session_id: SessionId) -> str:
+    """string; the latest request that came to interrupt its session; access; with that request's deadline"""
+    return f"{shard_prefix(shard_of(session_id))}interrupting:{session_id}"
+
+
 def session_channel(session_id: SessionId) -> str:
     """channel; that something was said in a session, or that it was changed; submit, terminal append, push, memory; –"""
     return f"{shard_prefix(shard_of(session_id))}said:{session_id}"

@@ -2,7 +2,7 @@
 
 from memory.history import Entry, History, Joining, News, Past, Turn
 from memory.profile import Profiles
-from memory.session import Session, Sessions
+from memory.session import OnBusy, Session, Sessions
 from memory.summary import Summary
 from memory.window import fit, portion, start_of
 
@@ -11,6 +11,7 @@ __all__ = [
     "History",
     "Joining",
     "News",
+    "OnBusy",
     "Past",
     "Profiles",
     "Session",

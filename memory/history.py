@@ -170,16 +170,26 @@ class History:
             for (session, _), stored, entries in zip(positions, found[::2], found[1::2], strict=True)
         ]
 
-    async def add(self, session: SessionId, question: str | None, answer: str | None) -> Turn:
-        """Append a finished turn that was not generated here, such as a conversation's initial items."""
-        turn = Turn(f"{int(time.time() * 1000)}-0", question, answer, "done")
+    async def add(
+        self,
+        session: SessionId,
+        question: str | None,
+        answer: str | None,
+        *,
+        request: RequestId | None = None,
+        status: str = "done",
+    ) -> Turn:
+        """Append a turn that was not generated here, such as a conversation's initial items.
+
+        ``request`` and ``status`` are of one that ended before it was submitted.
+        """
+        turn = Turn(f"{int(time.time() * 1000)}-0", question, answer, status, request)
+        of = {"request": request or ""}
         async with self._redis.pipeline(transaction=True) as pipe:
             if question is not None:
-                pipe.xadd(keys.turns(session), {"type": "turn.started", "request": "", "text": question}, maxlen=LENGTH)
+                pipe.xadd(keys.turns(session), {"type": "turn.started", **of, "text": question}, maxlen=LENGTH)
             if answer is not None:
-                pipe.xadd(
-                    keys.turns(session), {"type": "turn.finished", "request": "", "status": "done", "text": answer}
-                )
+                pipe.xadd(keys.turns(session), {"type": "turn.finished", **of, "status": status, "text": answer})
             pipe.expire(keys.turns(session), RETENTION)
             pipe.publish(keys.session_channel(session), "1")
             ids = await pipe.execute()

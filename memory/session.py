@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from redis.asyncio import Redis
@@ -15,6 +15,9 @@ from contracts import keys
 from contracts.errors import NotFound
 from contracts.ids import BadId, SessionId, Shard, TenantId, new_session_id, shard_of
 from memory.summary import Summary, summary_from
+
+OnBusy = Literal["queue", "reject", "interrupt"]
+"""What becomes of a message that comes while its session is busy with another one."""
 
 RETENTION = timedelta(days=30)
 MAX_METADATA = 16

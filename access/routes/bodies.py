@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from contracts import logs
 from contracts.errors import CallerError
 from contracts.messages import GenerationParameters, ServiceClass
+from memory import OnBusy
 
 log = logs.get()
 _seen_unknown: set[str] = set()
@@ -83,6 +84,7 @@ class Sampling(Body):
     safety_identifier: Name | None = None
     metadata: Metadata | None = None
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    on_busy: OnBusy | None = None
 
     @property
     def service_class(self) -> ServiceClass:

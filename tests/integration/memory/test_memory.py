@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from contracts import keys
 from contracts.errors import NotFound
 from contracts.functions import Library, Push, Pushed, Pushes, Summaries
-from contracts.ids import Shard, TenantId, new_session_id
+from contracts.ids import Shard, TenantId, new_request_id, new_session_id
 from memory import History, Profiles, Session, Sessions, Summary
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
@@ -129,6 +129,12 @@ async def test_turns_are_read_in_the_order_they_were_said(redis: Redis) -> None:
     await history.add(made.id, "two", "2")
     assert [turn.answer for turn in await history.recent(made.id)] == ["1", "ping", "2"]
     assert [turn.answer for turn in await history.recent(made.id, limit=1)] == ["2"]
+
+
+async def test_a_turn_that_never_ran_is_read_back_with_its_request_and_its_end(redis: Redis) -> None:
+    made, history = await session(redis), History(redis)
+    added = await history.add(made.id, "one", "", request=new_request_id(Shard(0)), status="cancelled")
+    assert await history.recent(made.id) == [added]
 
 
 async def test_turns_can_be_asked_for_by_time(redis: Redis) -> None:

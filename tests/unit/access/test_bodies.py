@@ -46,6 +46,10 @@ def refused(body: type[Body], given: dict[str, Any]) -> CallerError:
         ("messages", []),
         ("messages", "Hello?"),
         ("service_tier", "first"),
+        ("on_busy", "wait"),
+        ("on_busy", "Queue"),
+        ("on_busy", True),
+        ("on_busy", ["interrupt"]),
         ("user", 7),
         ("metadata", {"k": 1}),
         ("metadata", {"k": "v" * 513}),
@@ -156,6 +160,7 @@ def test_one_stop_string_is_a_list_of_one() -> None:
         (ResponseBody, {"model": "m", "input": []}, "input"),
         (ResponseBody, {"model": "m", "input": "x", "tools": [{"type": "web_search"}]}, "tools"),
         (ResponseBody, {"model": "m", "input": "x", "background": 1}, "background"),
+        (ResponseBody, {"model": "m", "input": "x", "on_busy": "cancel"}, "on_busy"),
     ],
 )
 def test_other_bodies_are_as_strict(body: type[Body], given: dict[str, Any], param: str) -> None:
