@@ -31,7 +31,7 @@ async def session_of(context: Context, caller: Caller, conversation_id: str) -> 
 
 
 def conversation_object(session: Session) -> dict[str, Any]:
-    """A session as OpenAI's conversation; ``title``, ``user``, ``summarize`` and ``summary`` are ours."""
+    """A session as OpenAI's conversation; ``title``, ``user``, ``on_busy``, ``summarize`` and ``summary`` are ours."""
     return {
         "id": f"{CONVERSATION_PREFIX}{session.id}",
         "object": "conversation",
@@ -41,6 +41,7 @@ def conversation_object(session: Session) -> dict[str, Any]:
         "user": session.user or None,
         "summarize": session.summarize,
         "summary": _summary_object(session.summary) if session.summary else None,
+        "on_busy": session.on_busy,
     }
 
 

@@ -17,7 +17,7 @@ from access.settings import Preset
 from contracts.errors import CallerError, NotFound
 from contracts.ids import SessionId, Shard, new_request_id, shard_of
 from contracts.messages import ChatMessage, GenerationParameters
-from memory import OnBusy
+from memory import OnBusy, Session
 
 RETENTION = timedelta(hours=1)
 RETENTION_STORED = timedelta(days=30)
@@ -73,9 +73,9 @@ async def resolve(
     caller.require("inference")
     preset = preset_of(context, model)
     question, history, system = split(messages)
-    session = (await session_of(context, caller, conversation)).id if conversation else None
+    session = await session_of(context, caller, conversation) if conversation else None
     on_busy = _on_busy(body, session)
-    shard = _shard(context, session, caller, body.idempotency_key)
+    shard = _shard(context, session.id if session else None, caller, body.idempotency_key)
     collections = [await _collection(context, caller, store) for store in vector_stores]
     return Asked(
         id=new_request_id(shard),
@@ -92,7 +92,7 @@ async def resolve(
         deadline=context.settings.deadline,
         patience=patience(context, body, wait_header),
         retention=RETENTION_STORED if stored else RETENTION,
-        session=session,
+        session=session.id if session else None,
         on_busy=on_busy,
         collections=tuple(collections),
         passages=preset.passages,
@@ -140,12 +140,19 @@ def patience(context: Context, body: Sampling, wait_header: str | None) -> timed
     return timedelta(seconds=seconds)
 
 
-def _on_busy(body: Sampling, session: SessionId | None) -> OnBusy:
-    if body.on_busy is not None and session is None:
+def _on_busy(body: Sampling, session: Session | None) -> OnBusy:
+    """What the message says, else its conversation.
+
+    Raises:
+        CallerError: it says something, and names no conversation.
+    """
+    if session is not None:
+        return body.on_busy or session.on_busy
+    if body.on_busy is not None:
         raise CallerError(
-            "'on_busy' says what happens in a conversation that is busy: name the 'conversation'.", param="on_busy"
+            "'on_busy' says what happens in a busy conversation: name the 'conversation'.", param="on_busy"
         )
-    return body.on_busy or "queue"
+    return "queue"
 
 
 async def _collection(context: Context, caller: Caller, store: str) -> str:

@@ -96,7 +96,7 @@ def swept(shard: Shard) -> str:
 
 
 def session(session_id: SessionId) -> str:
-    """hash; owner, title, model, created, busy request, summary of its oldest turns; memory, submit, terminal append, summarise; with its turns"""
+    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns; memory, submit, terminal append, summarise; with its turns"""
     return f"{shard_prefix(shard_of(session_id))}session:{session_id}"
 
 

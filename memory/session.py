@@ -19,6 +19,8 @@ from memory.summary import Summary, summary_from
 OnBusy = Literal["queue", "reject", "interrupt"]
 """What becomes of a message that comes while its session is busy with another one."""
 
+_POLICIES: dict[bytes, OnBusy] = {b"queue": "queue", b"reject": "reject", b"interrupt": "interrupt"}
+
 RETENTION = timedelta(days=30)
 MAX_METADATA = 16
 MAX_METADATA_CHARACTERS = 512
@@ -31,6 +33,7 @@ class Session:
     """One conversation. ``created_at`` is Unix seconds; ``metadata`` is what its owner attached.
 
     ``summarize``: what its window drops is to be summarised; ``summary`` is how far that has come.
+    ``on_busy`` is for messages that do not say it themselves.
     """
 
     id: SessionId
@@ -41,6 +44,7 @@ class Session:
     metadata: Mapping[str, str] = field(default_factory=dict)
     summarize: bool = False
     summary: Summary | None = None
+    on_busy: OnBusy = "queue"
 
 
 class Sessions:
@@ -58,11 +62,20 @@ class Sessions:
         title: str = "",
         metadata: Mapping[str, str] | None = None,
         summarize: bool = False,
+        on_busy: OnBusy = "queue",
         session_id: SessionId | None = None,
     ) -> Session:
         """A new, empty session, listed under its user. ``session_id`` is given for one whose id was drawn before."""
-        made = session_id or new_session_id(shard)
-        session = Session(made, tenant, user, title, time.time(), metadata or {}, summarize)
+        session = Session(
+            session_id or new_session_id(shard),
+            tenant,
+            user,
+            title,
+            time.time(),
+            metadata or {},
+            summarize=summarize,
+            on_busy=on_busy,
+        )
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(session))
             pipe.expire(keys.session(session.id), RETENTION)
@@ -119,8 +132,9 @@ class Sessions:
         title: str | None = None,
         metadata: Mapping[str, str] | None = None,
         summarize: bool | None = None,
+        on_busy: OnBusy | None = None,
     ) -> Session:
-        """Rename, replace the metadata, or choose whether it is summarised; ``None`` leaves as it is.
+        """Rename, replace the metadata, change what quick messages do or whether it is summarised; ``None``: as it is.
 
         A session that is not summarised any more forgets its summary.
         """
@@ -130,6 +144,7 @@ class Sessions:
             metadata=session.metadata if metadata is None else metadata,
             summarize=session.summarize if summarize is None else summarize,
             summary=None if summarize is False else session.summary,
+            on_busy=session.on_busy if on_busy is None else on_busy,
         )
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(changed))
@@ -170,6 +185,7 @@ def _fields(session: Session) -> dict[Any, Any]:
         "created_at": session.created_at,
         "metadata": msgspec.json.encode(dict(session.metadata)),
         "summarize": "1" if session.summarize else "",
+        "on_busy": session.on_busy,
     }
 
 
@@ -184,4 +200,5 @@ def session_from(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Sessio
         metadata=msgspec.json.decode(stored.get(b"metadata", b"{}"), type=dict[str, str]),
         summarize=stored.get(b"summarize") == b"1",
         summary=summary_from(stored.get(b"summary")),
+        on_busy=_POLICIES.get(stored.get(b"on_busy", b""), "queue"),
     )

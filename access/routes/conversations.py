@@ -22,7 +22,7 @@ from access.session_events import Device, checked_cursor, opening
 from contracts.functions import Push
 from contracts.ids import SessionId, Shard
 from contracts.messages import ChatMessage
-from memory import Session, Turn
+from memory import OnBusy, Session, Turn
 from memory.history import LENGTH
 
 router = APIRouter(tags=["conversations"])
@@ -60,19 +60,21 @@ class ItemBody(ChatBodyMessage):
 
 
 class ConversationBody(Body):
-    """``title``, ``user`` and ``summarize`` are ours."""
+    """``title``, ``user``, ``on_busy`` and ``summarize`` are ours."""
 
     items: Annotated[list[ItemBody], Field(max_length=20)] = Field(default_factory=list)
     metadata: Metadata | None = None
     title: Title = ""
     user: Name | None = None
     summarize: bool = False
+    on_busy: OnBusy = "queue"
 
 
 class ConversationChanges(Body):
     metadata: Metadata | None = None
     title: Title | None = None
     summarize: bool | None = None
+    on_busy: OnBusy | None = None
 
 
 class ItemsBody(Body):
@@ -88,7 +90,13 @@ async def create_conversation(context: InContext, caller: ByCaller, body: Conver
     shard = Shard(secrets.randbelow(context.settings.shards))
     user = caller.user or body.user or ""
     session = await context.sessions.create(
-        shard, caller.tenant, user, title=body.title, metadata=body.metadata, summarize=body.summarize
+        shard,
+        caller.tenant,
+        user,
+        title=body.title,
+        metadata=body.metadata,
+        summarize=body.summarize,
+        on_busy=body.on_busy,
     )
     for question, answer in pairs:
         await context.history.add(session.id, question, answer)
@@ -118,9 +126,11 @@ async def get_conversation(conversation_id: str, context: InContext, caller: ByC
 async def update_conversation(
     conversation_id: str, body: ConversationChanges, context: InContext, caller: ByCaller
 ) -> Response:
-    """Rename, replace the metadata, or choose whether what the window drops is summarised."""
+    """Rename, replace the metadata, change what quick messages do, or whether what the window drops is summarised."""
     session = await _session(context, caller, conversation_id)
-    changed = await context.sessions.update(session, title=body.title, metadata=body.metadata, summarize=body.summarize)
+    changed = await context.sessions.update(
+        session, title=body.title, metadata=body.metadata, summarize=body.summarize, on_busy=body.on_busy
+    )
     return JSONResponse(conversation_object(changed))
 
 

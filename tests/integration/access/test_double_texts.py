@@ -13,7 +13,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from contracts import keys
-from contracts.ids import CONVERSATION_PREFIX, SessionId, parse_public
+from contracts.ids import CONVERSATION_PREFIX, SessionId, Shard, new_request_id, parse_public
 from contracts.messages import Generate, InferenceRequest
 from tests.integration.access.devices import DELTA, ITEM, device
 from tests.integration.access.test_leaving import crowded, request_of, state
@@ -174,6 +174,20 @@ def test_one_that_waits_to_interrupt_is_interrupted_by_the_next(
     assert texts(here, conversation)[:2] == ["tokens=3 first", ""]
 
 
+def test_one_whose_successor_died_before_it_cancelled_it_gives_way_by_itself(
+    pair: Stack, store: Any, pool: ThreadPoolExecutor
+) -> None:
+    here, _, elsewhere = occupied(pair, store)
+    conversation = here.conversations.create().id
+    first = pool.submit(streamed, here, conversation, "tokens=3 first", "interrupt")
+    wait_until(lambda: waiting(store, conversation), "the first one waiting")
+    store.set(keys.interrupting(session_of(conversation)), new_request_id(Shard(0)), ex=60)
+
+    assert first.result(10)[-1].type == "response.cancelled"
+    assert texts(here, conversation) == ["tokens=3 first", ""]
+    here.responses.cancel(elsewhere)
+
+
 def test_one_that_waits_and_does_not_interrupt_is_interrupted_when_it_begins(
     pair: Stack, store: Any, pool: ThreadPoolExecutor
 ) -> None:
@@ -220,6 +234,20 @@ def test_a_repetition_does_not_interrupt_its_own_first_time(both: Clients, conve
     first = ask(both[0], conversation, "tokens=30 pause=0.05", "interrupt", background=True, **key)
     assert ask(both[1], conversation, "tokens=30 pause=0.05", "interrupt", background=True, **key).id == first.id
     wait_until(lambda: status(both[0], first.id) == "completed", "its end")
+
+
+def test_a_conversation_has_a_policy_for_messages_that_say_none(both: Clients, store: Any) -> None:
+    here, there = both
+    conversation = here.conversations.create(extra_body={"on_busy": "reject"}).id
+    first = begun(here, conversation, LONG, store)
+    with pytest.raises(BadRequestError, match="Another answer"):
+        ask(there, conversation, SHORT)
+    changed = there.conversations.update(conversation, metadata={}, extra_body={"on_busy": "interrupt"})
+    assert changed.model_dump()["on_busy"] == "interrupt"
+    with pytest.raises(BadRequestError, match="Another answer"):
+        ask(here, conversation, SHORT, "reject")
+    assert ask(here, conversation, SHORT).status == "completed"
+    assert status(here, first) == "cancelled"
 
 
 def test_a_key_of_one_user_does_not_interrupt_another_users_conversation(

@@ -42,6 +42,19 @@ async def test_a_session_is_read_back_as_it_was_made(redis: Redis) -> None:
     assert await Sessions(redis).get(ACME, made.id) == made
 
 
+async def test_only_what_is_given_is_changed(redis: Redis) -> None:
+    made, sessions = await session(redis), Sessions(redis)
+    changed = await sessions.update(made, on_busy="interrupt")
+    assert changed == await sessions.get(ACME, made.id) == replace(made, on_busy="interrupt")
+
+
+@pytest.mark.parametrize("policy", ["", "of a newer release"])
+async def test_a_session_whose_policy_is_not_known_queues(redis: Redis, policy: str) -> None:
+    made = await session(redis)
+    await redis.hset(keys.session(made.id), "on_busy", policy)
+    assert (await Sessions(redis).get(ACME, made.id)).on_busy == "queue"
+
+
 @pytest.mark.parametrize("wrong", ["", "s0_short", "s0_" + "0" * 32, "s0_" + "g" * 32])
 async def test_a_session_that_is_none_is_not_found(redis: Redis, wrong: str) -> None:
     with pytest.raises(NotFound):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from access.problems import _of_validation
 from access.routes.bodies import Body, fingerprint, refuse_unhonoured, response_format
 from access.routes.chat import UNHONOURED, ChatBody
-from access.routes.conversations import ConversationBody, ItemsBody
+from access.routes.conversations import ConversationBody, ConversationChanges, ItemsBody
 from access.routes.embeddings import EmbeddingBody
 from access.routes.responses import ResponseBody
 from access.routes.stores import SearchBody, StoreBody
@@ -149,6 +149,8 @@ def test_one_stop_string_is_a_list_of_one() -> None:
         (EmbeddingBody, {"model": "m", "input": []}, "input"),
         (EmbeddingBody, {"model": "m", "input": "x", "encoding_format": "hex"}, "encoding_format"),
         (ConversationBody, {"title": "x" * 201}, "title"),
+        (ConversationBody, {"on_busy": "cancel"}, "on_busy"),
+        (ConversationChanges, {"on_busy": 0}, "on_busy"),
         (ConversationBody, {"items": [HELLO] * 21}, "items"),
         (ItemsBody, {"items": []}, "items"),
         (ItemsBody, {"items": [HELLO | {"type": "function_call"}]}, "items"),
