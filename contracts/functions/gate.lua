@@ -69,29 +69,48 @@ end
 -- Whole numbers of any size a double holds, never in scientific notation.
 local function whole(number) return string.format('%.0f', number) end
 
-local function add(p, held, what, tokens, nanos)
-    local ledger = ledger_key(p, held.tenant)
-    if tokens ~= 0 then redis.call('HINCRBY', ledger, what .. ':tokens:' .. held.model, whole(tokens)) end
-    if nanos ~= 0 then redis.call('HINCRBY', ledger, what .. ':nanos:' .. held.model, whole(nanos)) end
+-- Sums are added up over a commit and written at its end, once for each field: `sums` is key → field → by how much.
+local function add_to(sums, key, field, by)
+    local fields = sums[key] or {}
+    fields[field] = (fields[field] or 0) + by
+    sums[key] = fields
 end
 
-local function let_go(p, id, held)
+local function write_sums(sums)
+    for key, fields in pairs(sums) do
+        for field, by in pairs(fields) do
+            if by ~= 0 then redis.call('HINCRBY', key, field, whole(by)) end
+        end
+    end
+end
+
+local function add(p, out, held, what, tokens, nanos)
+    local ledger = ledger_key(p, held.tenant)
+    if tokens ~= 0 then add_to(out.sums, ledger, what .. ':tokens:' .. held.model, tokens) end
+    if nanos ~= 0 then add_to(out.sums, ledger, what .. ':nanos:' .. held.model, nanos) end
+end
+
+local function let_go(p, out, id, held)
     redis.call('HDEL', reservations_key(p), id)
-    add(p, held, 'reserved', -held.tokens, -held.nanos)
+    add(p, out, held, 'reserved', -held.tokens, -held.nanos)
 end
 
 -- A reservation turned out to need `tokens` and `nanos` less, or more where they are negative: what is beyond it counts
 -- as granted after all.
-local function give_back(p, held, tokens, nanos)
-    add(p, held, tokens < 0 and 'granted' or 'refunded', math.abs(tokens), 0)
-    add(p, held, nanos < 0 and 'granted' or 'refunded', 0, math.abs(nanos))
+local function give_back(p, out, held, tokens, nanos)
+    add(p, out, held, tokens < 0 and 'granted' or 'refunded', math.abs(tokens), 0)
+    add(p, out, held, nanos < 0 and 'granted' or 'refunded', 0, math.abs(nanos))
 end
 
-local function spend(p, tenant, period, tokens, nanos, kept)
+local function spend(p, out, tenant, period, tokens, nanos, kept)
     local key = spent_key(p, tenant, period)
-    redis.call('HINCRBY', key, 'tokens', tokens)
-    redis.call('HINCRBY', key, 'nanos', nanos)
-    redis.call('EXPIRE', key, kept)
+    add_to(out.sums, key, 'tokens', tokens)
+    add_to(out.sums, key, 'nanos', nanos)
+    out.kept[key] = kept
+end
+
+local function renew_kept(kept)
+    for key, seconds in pairs(kept) do redis.call('EXPIRE', key, seconds) end
 end
 
 local function store_verdict(p, id, attempt, decision, verdict, seconds)
@@ -151,9 +170,9 @@ entries.grant = { 6, function(p, out, id, attempt, access, verdict, seconds, res
     end
     local held = unpacked(reservation)
     redis.call('HSET', reservations_key(p), id, reservation)
-    redis.call('HINCRBY', ledger_key(p, held.tenant), 'requests:' .. held.model, 1)
-    add(p, held, 'granted', held.tokens, held.nanos)
-    add(p, held, 'reserved', held.tokens, held.nanos)
+    add_to(out.sums, ledger_key(p, held.tenant), 'requests:' .. held.model, 1)
+    add(p, out, held, 'granted', held.tokens, held.nanos)
+    add(p, out, held, 'reserved', held.tokens, held.nanos)
     store_verdict(p, id, attempt, 'granted', verdict, seconds)
     tell(out.mail, access, verdict)
 end }
@@ -164,33 +183,34 @@ entries['repeat'] = { 2, function(p, out, id, access)
 end }
 
 -- The prompt is composed, and its reservation becomes another.
-entries.correct = { 2, function(p, _, id, reservation)
+entries.correct = { 2, function(p, out, id, reservation)
     local before = held_for(p, id)
     if not before then return end
     local after = unpacked(reservation)
     local tokens, nanos = before.tokens - after.tokens, before.nanos - after.nanos
     redis.call('HSET', reservations_key(p), id, reservation)
-    add(p, after, 'reserved', -tokens, -nanos)
-    give_back(p, after, tokens, nanos)
+    add(p, out, after, 'reserved', -tokens, -nanos)
+    give_back(p, out, after, tokens, nanos)
 end }
 
 -- Real usage takes the place of the estimate, in the day and the month of the settlement.
-entries.settle = { 5, function(p, _, id, tokens, nanos, day, month)
+entries.settle = { 5, function(p, out, id, tokens, nanos, day, month)
     local held = held_for(p, id)
     if not held then return end
-    let_go(p, id, held)
-    add(p, held, 'settled', tonumber(tokens), tonumber(nanos))
-    give_back(p, held, held.tokens - tonumber(tokens), held.nanos - tonumber(nanos))
-    spend(p, held.tenant, day, tokens, nanos, DAY_KEPT)
-    spend(p, held.tenant, month, tokens, nanos, MONTH_KEPT)
+    tokens, nanos = tonumber(tokens), tonumber(nanos)
+    let_go(p, out, id, held)
+    add(p, out, held, 'settled', tokens, nanos)
+    give_back(p, out, held, held.tokens - tokens, held.nanos - nanos)
+    spend(p, out, held.tenant, day, tokens, nanos, DAY_KEPT)
+    spend(p, out, held.tenant, month, tokens, nanos, MONTH_KEPT)
 end }
 
 -- The verdict goes too: an ask for this id is weighed anew.
-entries.refund = { 1, function(p, _, id)
+entries.refund = { 1, function(p, out, id)
     local held = held_for(p, id)
     if not held then return end
-    let_go(p, id, held)
-    add(p, held, 'refunded', held.tokens, held.nanos)
+    let_go(p, out, id, held)
+    add(p, out, held, 'refunded', held.tokens, held.nanos)
     redis.call('DEL', verdict_key(p, id))
 end }
 
@@ -222,12 +242,14 @@ local function commit(keys, args)
     if redis.call('GET', active_key(p)) ~= tenure then return { 'DEPOSED' } end
     if came_late(p, tenure, number) then return { 'OK' } end
     redis.call('PEXPIRE', active_key(p), lock)
-    local out, at = { known = {}, mail = {} }, 4
+    local out, at = { known = {}, mail = {}, sums = {}, kept = {} }, 4
     while at <= #args do
         local count, act = unpack(entries[args[at]])
         act(p, out, unpack(args, at + 1, at + count))
         at = at + 1 + count
     end
+    write_sums(out.sums)
+    renew_kept(out.kept)
     publish(out.mail)
     return { 'OK', unpack(out.known) }
 end
