@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -51,17 +51,28 @@ class Subscription:
                 await pubsub.aclose()
 
     async def _listen(self, pubsub: PubSub) -> NoReturn:
-        pinged = False
+        connection, pinged = cast(Any, pubsub.connection), False
         while True:
-            message = await pubsub.get_message(timeout=SILENCE_SECONDS)
-            if message is None:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    arrived = await connection.arrivals()
+            except TimeoutError as silence:
                 if pinged:
-                    raise ConnectionError(f"no answer on the subscription to {self._channel}")
+                    raise ConnectionError(f"no answer on the subscription to {self._channel}") from silence
                 await pubsub.ping()
                 pinged = True
-                continue
-            pinged = False
-            if message["type"] == "subscribe":
+            else:
+                pinged = False
+                for push in arrived:
+                    self._take(push)
+
+    def _take(self, push: Any) -> None:
+        match push:
+            case [b"message", _, data]:
+                self._hear(data)
+            case [b"subscribe", *_]:
                 self._listening.set()
-            elif message["type"] == "message":
-                self._hear(cast(bytes, message["data"]))
+            case Exception():
+                raise push
+            case _:  # the answer to a ping
+                pass
