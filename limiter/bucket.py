@@ -50,8 +50,10 @@ class Bucket:
 
     def seconds_until(self, tokens: int) -> float:
         """Until it holds ``tokens`` if nobody takes any; infinite for more than it can ever hold."""
-        if tokens > self.per_minute:
-            return float("inf")
+        return self.seconds_to_refill(tokens) if tokens <= self.per_minute else float("inf")
+
+    def seconds_to_refill(self, tokens: int) -> float:
+        """Until ``tokens`` have been in it, of which the first are taken before the last come."""
         missing = max(0, tokens * GRAINS - self.grains)
         return -(-missing // self.per_minute) / 1000
 

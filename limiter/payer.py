@@ -54,7 +54,7 @@ class Payer:
         return max(found, key=lambda one: one.seconds, default=None)
 
     def seconds_until(self, cost: Cost, tokens_ahead: int = 0) -> float:
-        """Until the buckets hold it, behind ``tokens_ahead`` of the same payer's: a full bucket's wait at most."""
+        """Until the buckets hold it, behind ``tokens_ahead`` of the same payer's, which leave as the bucket fills."""
         return max(_seconds_until(account, cost.tokens + tokens_ahead) for account in self.accounts.values())
 
     def reserve(self, cost: Cost) -> None:
@@ -107,5 +107,4 @@ class Payer:
 
 
 def _seconds_until(account: Account, tokens: int) -> float:
-    needed = min(tokens, account.caps.tokens_per_minute)
-    return max(account.tokens.seconds_until(needed), account.requests.seconds_until(1))
+    return max(account.tokens.seconds_to_refill(tokens), account.requests.seconds_until(1))

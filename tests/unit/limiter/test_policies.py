@@ -252,6 +252,10 @@ def test_a_wait_for_a_bucket_counts_ones_own_who_go_before() -> None:
     assert FAIR.eta_seconds(waiter(), Place(9, 5000, 900), by, counter()) == 10.0
 
 
+def test_a_wait_for_a_bucket_that_many_go_before_is_told_whole() -> None:
+    assert FAIR.eta_seconds(waiter(), Place(9, 30_000, 29_900), payer(spent={"tenant": 6000}), counter()) == 300.0
+
+
 def test_a_wait_for_ones_own_concurrency_goes_by_ones_part_of_the_fleet() -> None:
     """Half of what is settled is its own: it waits for one of these."""
     assert FAIR.eta_seconds(waiter(), NOTHING_AHEAD, payer(running=4), counter(slots=8, outstanding=8)) == 2.0
