@@ -6,7 +6,9 @@ Its name tells whose it is: ``(tenant,)``, ``(tenant, "user", user)`` or ``(tena
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from contracts import keys
 from contracts.ids import TenantId
 from contracts.messages import LimitsView
 from limiter.bucket import Bucket
@@ -43,10 +45,20 @@ class Account:
         tokens = Bucket.full(caps.tokens_per_minute, now_ms)
         return cls(name, caps, tokens, Bucket.full(caps.requests_per_minute, now_ms), now_ms)
 
+    @cached_property
+    def segment(self) -> str:
+        """Its name in a key."""
+        return keys.hashed(*self.name)
+
     @property
     def is_free(self) -> bool:
         """Whether another of its requests may run."""
         return self.outstanding < self.caps.concurrency
+
+    @property
+    def share_left(self) -> float:
+        """Of its tokens; not below zero."""
+        return max(0, self.tokens.grains) / self.caps.tokens_per_minute
 
     def holds(self, tokens: int) -> bool:
         return self.tokens.holds(tokens) and self.requests.holds(1)

@@ -13,7 +13,6 @@ from math import ceil
 
 import msgspec
 
-from contracts import keys
 from contracts.functions.gate import Corrected, Entry, Learned, Levels, Refunded, Reservation, Settled
 from contracts.ids import RequestId, TenantId
 from contracts.messages import AdmissionQuery, ServiceClass, Usage
@@ -40,8 +39,7 @@ class Tenant:
     estimates: dict[str, Estimate] = field(default_factory=dict[str, Estimate])
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A reservation, and the accounts that were charged for it."""
 
     reservation: Reservation
@@ -65,6 +63,9 @@ class Books:
     outstanding_tokens: Tally[str] = field(default_factory=Tally[str])
     _entries: list[Entry] = field(default_factory=list[Entry])
     _touched: set[AccountName] = field(default_factory=set[AccountName])
+    _learned: set[tuple[TenantId, str]] = field(default_factory=set[tuple[TenantId, str]])
+    _payers: dict[tuple[str, str, str], Payer] = field(default_factory=dict[tuple[str, str, str], Payer])
+    _payers_ms: int = 0
 
     def unknown_accounts(self, payers: Iterable[tuple[TenantId, str, str]]) -> dict[AccountName, Caps]:
         """Accounts of known tenants that are not open yet, with their caps; ``payers`` are tenant, user, key."""
@@ -87,7 +88,14 @@ class Books:
             self.tenants[reservation.tenant].spending.reserved += Cost(reservation.tokens, reservation.nanos)
 
     def payer(self, query: AdmissionQuery, now_ms: int) -> Payer:
-        return self._payer(query.tenant, self._names(query.tenant, query.user, query.key), now_ms)
+        """Whoever pays for a request. The same one at the same moment: it is asked about several times in a turn."""
+        if now_ms != self._payers_ms:
+            self._payers.clear()
+            self._payers_ms = now_ms
+        whose = (query.tenant, query.user, query.key)
+        if (payer := self._payers.get(whose)) is None:
+            payer = self._payers[whose] = self._payer(query.tenant, self._names(*whose), now_ms)
+        return payer
 
     def cost(self, query: AdmissionQuery, service_class: ServiceClass) -> Cost:
         """What a request is expected to cost in a class."""
@@ -112,9 +120,11 @@ class Books:
             grant_end_ms=grant_end_ms,
             attempt=query.attempt,
         )
-        names = self._names(query.tenant, query.user, query.key)
+        payer = self.payer(query, now_ms)
+        names: dict[Whose, AccountName] = {whose: account.name for whose, account in payer.accounts.items()}
         self._hold(query.id, Held(reservation, names))
-        self._changing(query.tenant, names, now_ms).reserve(cost)
+        self._touched.update(names.values())
+        payer.reserve(cost)
         return reservation
 
     def correct(self, request_id: RequestId, prompt_tokens: int, now_ms: int) -> None:
@@ -160,6 +170,7 @@ class Books:
         if known is None or known.limits == limits:
             return
         known.limits = limits
+        self._payers.clear()
         for name, account in self.accounts.items():
             caps = _caps_named(limits, name)
             if name[0] == tenant and caps is not None:
@@ -177,6 +188,7 @@ class Books:
         ]
         for name in idle:
             del self.accounts[name]
+        self._payers.clear()
         gone = self.tenants.keys() - {TenantId(name[0]) for name in self.accounts}
         for tenant in gone:
             del self.tenants[tenant]
@@ -192,10 +204,12 @@ class Books:
         self._entries.append(entry)
 
     def entries(self) -> list[Entry]:
-        """What was noted since the last call, and where the buckets stand now."""
+        """What was noted since the last call, where the buckets stand now, and what is now expected of answers."""
         entries, self._entries = self._entries, []
         entries += [_levels(self.accounts[name]) for name in self._touched if name in self.accounts]
+        entries += [self._expectation(tenant, model) for tenant, model in self._learned if tenant in self.tenants]
         self._touched.clear()
+        self._learned.clear()
         return entries
 
     def _answer_tokens(self, query: AdmissionQuery) -> int:
@@ -209,7 +223,10 @@ class Books:
     def _learn(self, reserved: Reservation, answer_tokens: int) -> None:
         estimate = self._estimate(reserved.tenant, reserved.model).learned(answer_tokens // reserved.sequences)
         self.tenants[reserved.tenant].estimates[reserved.model] = estimate
-        self.note(Learned(reserved.tenant, reserved.model, estimate.text))
+        self._learned.add((reserved.tenant, reserved.model))
+
+    def _expectation(self, tenant: TenantId, model: str) -> Learned:
+        return Learned(tenant, model, self._estimate(tenant, model).text)
 
     def _names(self, tenant: TenantId, user: str, key: str) -> dict[Whose, AccountName]:
         return account_names(tenant, user, key, self.tenants[tenant].limits)
@@ -258,7 +275,7 @@ def _caps_named(limits: Limits, name: AccountName) -> Caps | None:
 def _levels(account: Account) -> Levels:
     full = max(account.tokens.seconds_until_full, account.requests.seconds_until_full)
     return Levels(
-        account=keys.hashed(*account.name),
+        account=account.segment,
         tokens=account.tokens.grains,
         requests=account.requests.grains,
         at_ms=account.tokens.at_ms,

@@ -6,13 +6,12 @@ millisecond: no rounding, and callers who race for the last tokens get exactly w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 GRAINS = 60_000
 
 
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """Refills at ``per_minute`` up to one minute's worth. In debt (below zero) when more was used than was reserved."""
 
     per_minute: int

@@ -27,6 +27,9 @@ WAITERS_PER_MS = 20
 """So many are placed in about a tenth of a millisecond."""
 
 
+_NOTHING = Supply()
+
+
 @dataclass
 class Window:
     """One model's side of the gate: who waits for it, how fast it goes, how well waits were foretold."""
@@ -54,6 +57,7 @@ class Gate:
     supplies: Mapping[str, Supply] = field(default_factory=dict[str, Supply])
     decisions: Tally[str] = field(default_factory=Tally[str])
     _windows: dict[str, Window] = field(default_factory=dict[str, Window])
+    _arrived: list[Waiter] = field(default_factory=list[Waiter])
     _patience: list[tuple[int, RequestId, str]] = field(default_factory=list[tuple[int, RequestId, str]])
     _updated_ms: int = 0
 
@@ -78,12 +82,14 @@ class Gate:
             self._refuse(query, query.access, refusal, payer)
             return
         service_class = self.policy.service_class(query, cost, payer, counter)
+        if service_class != query.service_class:
+            cost = self.books.cost(query, service_class)
         since_ms = now_ms - int(query.waited_seconds * 1000)
         until_ms = since_ms + int(patience_seconds(query, payer.limits) * 1000)
+        waiter = Waiter(query, cost, service_class, since_ms, until_ms, query.access, payer.purse)
         room.weigh(query.tenant, payer.limits.weight)
-        cost = self.books.cost(query, service_class)
-        room.join(Waiter(query, cost, service_class, since_ms, until_ms, query.access, payer.purse))
-        heapq.heappush(self._patience, (until_ms, query.id, query.model))
+        room.join(waiter)
+        self._arrived.append(waiter)
 
     def correct(self, correction: Correction, now_ms: int) -> None:
         """A granted request's prompt was composed."""
@@ -125,6 +131,7 @@ class Gate:
         """Let go who may, refuse who is out of patience, tell the others where they stand; what to commit."""
         for model, window in self._windows.items():
             self._let_go(model, window, now_ms)
+        self._watch_patience()
         self._end_patience(now_ms)
         self._tell_places(now_ms)
         return self.books.entries()
@@ -160,18 +167,19 @@ class Gate:
         return any(len(window.room) for window in self._windows.values())
 
     def _let_go(self, model: str, window: Window, now_ms: int) -> None:
-        if window.room.waiters and not self.policy.is_full(self._counter(model, now_ms)):
-            for waiter in window.room.drain(lambda waiter: self._may_go(waiter, now_ms)):
-                self._grant(waiter, window, now_ms)
-                if self.policy.is_full(self._counter(model, now_ms)):
-                    break
-        if not self.policy.is_full(self._counter(model, now_ms)):
-            window.pace.rest()
+        counter = self._counter(model, now_ms)
 
-    def _may_go(self, waiter: Waiter, now_ms: int) -> bool:
-        return self.policy.may_go(
-            waiter, self.books.payer(waiter.query, now_ms), self._counter(waiter.query.model, now_ms)
-        )
+        def may_go(waiter: Waiter) -> bool:
+            return self.policy.may_go(waiter, self.books.payer(waiter.query, now_ms), counter)
+
+        if window.room.waiters and not self.policy.is_full(counter):
+            for waiter in window.room.drain(may_go):
+                self._grant(waiter, window, now_ms)
+                counter = self._counter(model, now_ms)
+                if self.policy.is_full(counter):
+                    break
+        if not self.policy.is_full(counter):
+            window.pace.rest()
 
     def _grant(self, waiter: Waiter, window: Window, now_ms: int) -> None:
         query = waiter.query
@@ -203,6 +211,13 @@ class Gate:
             limits=payer.view(),
         )
         self.books.note(Answered(access, verdict))
+
+    def _watch_patience(self) -> None:
+        """Of those who have come and did not go at once."""
+        for waiter in self._arrived:
+            if self._window(waiter.query.model).room.waiters.get(waiter.id) is waiter:
+                heapq.heappush(self._patience, (waiter.until_ms, waiter.id, waiter.query.model))
+        self._arrived.clear()
 
     def _end_patience(self, now_ms: int) -> None:
         places: dict[str, Mapping[RequestId, Place]] = {}  # once for all who go: to count them anew is quadratic
@@ -272,7 +287,7 @@ class Gate:
     def _counter(self, model: str, now_ms: int) -> Counter:
         window = self._window(model)
         return Counter(
-            supply=self.supplies.get(model, Supply()),
+            supply=self.supplies.get(model, _NOTHING),
             outstanding=self.books.outstanding[model],
             outstanding_tokens=self.books.outstanding_tokens[model],
             room=window.room,

@@ -27,6 +27,10 @@ class Quota:
     tokens: int | None = None
     nanos: int | None = None
 
+    @property
+    def is_endless(self) -> bool:
+        return self.tokens is None and self.nanos is None
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -34,6 +34,10 @@ class Lines:
         self._usage = usage
         self._lines: dict[TenantId, Line] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anybody waits in it."""
+        return bool(self._lines)
+
     def next_line(self, passed: int = 0) -> tuple[TenantId, Line] | None:
         """Of the tenant who is next behind ``passed`` others."""
         if passed >= len(self.shares.order):
@@ -102,9 +106,9 @@ def in_order(classes: Iterable[Lines], may_go: Callable[[Waiter], bool]) -> Iter
     Whoever may not go is passed over, and with it those behind it who share its purse: they are asked once, charged
     nothing, and in nobody's way.
     """
-    walks = [_Walk(lines) for lines in classes]
+    walks = [_Walk(lines) for lines in classes if lines]
     try:
-        while (first := (walk := min(walks, key=attrgetter("tag"))).first) is not None:
+        while walks and (first := (walk := min(walks, key=_TAG)).first) is not None:
             if may_go(first):
                 _raise_the_barred(walks, walk.lines.served)
                 yield first, walk.lines, walk.serve(first)
@@ -155,6 +159,9 @@ class _Walk:
         """Who was passed over has no claim to what others then got."""
         if self._stood is not None:
             self.lines.shares.raise_first(self._passed, self._stood)
+
+
+_TAG = attrgetter("tag")
 
 
 def _raise_the_barred(walks: Iterable[_Walk], stood: float) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from operator import attrgetter
+
+import msgspec
 
 from contracts.messages import LimitsView
 from limiter.account import Account, AccountName
@@ -12,8 +14,7 @@ from limiter.spending import KINDS, PeriodKind, Spending, seconds_left
 from limiter.tariff import NANOS, NOTHING, Cost
 
 
-@dataclass(frozen=True)
-class Shortfall:
+class Shortfall(msgspec.Struct, frozen=True):
     """A limit that stands in a request's way. ``seconds`` until it no longer does; infinite where the request alone is
     beyond it. ``limit`` is in the unit of ``what``: ``tokens a minute``, ``USD a month``, … A ``quota`` is a period's.
     """
@@ -25,8 +26,7 @@ class Shortfall:
     quota: bool = False
 
 
-@dataclass(frozen=True)
-class Payer:
+class Payer(msgspec.Struct, frozen=True):
     """``accounts`` are those that the request is charged to, all of them refreshed at ``now_ms``."""
 
     limits: Limits
@@ -79,10 +79,7 @@ class Payer:
 
     def view(self) -> LimitsView:
         """The account with the smallest share of its tokens left."""
-        return min(
-            (account.view() for account in self.accounts.values()),
-            key=lambda view: view.remaining_tokens / view.limit_tokens,
-        )
+        return min(self.accounts.values(), key=_SHARE_LEFT).view()
 
     def _short(self, cost: Cost, *, at_best: bool) -> Iterator[Shortfall]:
         for whose, account in self.accounts.items():
@@ -95,7 +92,10 @@ class Payer:
     def _over(self, cost: Cost, *, at_best: bool = False) -> Iterator[Shortfall]:
         back = self.spending.reserved if at_best else NOTHING
         for kind in KINDS:
-            left, quota = self.spending.left(kind, self.limits, self.now_ms), getattr(self.limits, kind)
+            quota = getattr(self.limits, kind)
+            if quota.is_endless:
+                continue
+            left = self.spending.left(kind, quota, self.now_ms)
             if left.tokens is not None and cost.tokens > left.tokens + back.tokens:
                 yield self._spent(kind, "tokens", quota.tokens, beyond=cost.tokens > quota.tokens)
             if left.nanos is not None and cost.nanos > left.nanos + back.nanos:
@@ -104,6 +104,9 @@ class Payer:
     def _spent(self, kind: PeriodKind, what: str, limit: float, *, beyond: bool) -> Shortfall:
         seconds = float("inf") if beyond else seconds_left(kind, self.now_ms)
         return Shortfall("tenant", f"{what} a {kind}", limit, seconds, quota=True)
+
+
+_SHARE_LEFT = attrgetter("share_left")
 
 
 def _seconds_until(account: Account, tokens: int) -> float:

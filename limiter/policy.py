@@ -6,10 +6,11 @@ of your own is one small file: see ``limiter/policies``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Literal, Protocol
+
+import msgspec
 
 from contracts.messages import AdmissionQuery, ServiceClass
 from limiter.limits import Limits, Whose
@@ -29,8 +30,7 @@ NEVER = 0.0
 OWNERS: dict[Whose, str] = {"tenant": "your account", "user": "this user", "key": "this API key"}
 
 
-@dataclass(frozen=True)
-class Supply:
+class Supply(msgspec.Struct, frozen=True):
     """What the fleet offers for one model: slots of ready workers, their measured speed, whether one is loading."""
 
     slots: int = 0
@@ -38,8 +38,7 @@ class Supply:
     loading: bool = False
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(msgspec.Struct, frozen=True):
     """One model's side of the gate, as a policy sees it. ``outstanding`` requests are granted and not settled.
 
     ``from_zero``: a worker is started when somebody asks. ``tokens_per_second`` is the speed at which tokens were
@@ -61,8 +60,7 @@ class Counter:
         return self.used_share / (speed or ASSUMED_TOKENS_PER_SECOND * max(1, self.supply.slots))
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     reason: Reason
     message: str
     retry_after_seconds: float

@@ -114,8 +114,9 @@ class _Reign:
             await self._inbox.wait(TICK_SECONDS if self._gate.anyone_waits else IDLE_SECONDS)
             heard, since = self._inbox.take()
             await self._open([(query.tenant, query.user, query.key) for asks in heard for query in asks.queries])
-            self._weigh(heard)
-            entries, (committed, awaited) = self._gate.decide(self._clock.now_ms()), self._next_commit()
+            now_ms = self._clock.now_ms()
+            self._weigh(heard, now_ms)
+            entries, (committed, awaited) = self._gate.decide(now_ms), self._next_commit()
             if entries or awaited:
                 known = await self._parts.ledger.commit(self._tenure, entries)
                 self._gate.take_back(known, self._clock.now_ms())
@@ -137,8 +138,7 @@ class _Reign:
             else:
                 return
 
-    def _weigh(self, heard: Sequence[Asks]) -> None:
-        now_ms = self._clock.now_ms()
+    def _weigh(self, heard: Sequence[Asks], now_ms: int) -> None:
         for asks in heard:
             for withdrawal in asks.withdrawn:
                 self._gate.withdraw(withdrawal, now_ms)
@@ -225,11 +225,9 @@ class _Inbox:
 
     async def wait(self, seconds: float) -> None:
         """Until something was heard or somebody woke us, at most ``seconds``."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._bell.wait()
-        except TimeoutError:
-            return
+        alarm = asyncio.get_running_loop().call_later(seconds, self.wake)
+        await self._bell.wait()
+        alarm.cancel()
 
     def take(self) -> tuple[list[Asks], float | None]:
         """All that was heard, and when the first of it was."""

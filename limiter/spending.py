@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-from limiter.limits import Limits, Quota
+from limiter.limits import Quota
 from limiter.tariff import NOTHING, Cost
 
 PeriodKind = Literal["day", "month"]
@@ -44,18 +44,13 @@ class Spending:
         names = [period(kind, now_ms) for kind in KINDS]
         self.used = {name: self.used.get(name, NOTHING) + used for name in names}
 
-    def left(self, kind: PeriodKind, limits: Limits, now_ms: int) -> Quota:
-        """What may still be reserved; ``None`` is without end."""
-        quota = _quota(kind, limits)
+    def left(self, kind: PeriodKind, quota: Quota, now_ms: int) -> Quota:
+        """What of a quota may still be reserved; ``None`` is without end."""
         taken = self.used.get(period(kind, now_ms), NOTHING) + self.reserved
         return Quota(
             None if quota.tokens is None else quota.tokens - taken.tokens,
             None if quota.nanos is None else quota.nanos - taken.nanos,
         )
-
-
-def _quota(kind: PeriodKind, limits: Limits) -> Quota:
-    return limits.day if kind == "day" else limits.month
 
 
 @lru_cache(maxsize=4)

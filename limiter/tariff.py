@@ -6,7 +6,8 @@ Money is counted in nanos, billionths of the currency's unit: 0.15 for a million
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from contracts.messages import ServiceClass
 
@@ -14,8 +15,7 @@ NANOS = 1_000_000_000
 PERMILLE = 1000
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """``tokens`` are weighted by their model: what buckets and quotas count."""
 
     tokens: int = 0
@@ -31,8 +31,7 @@ class Cost:
 NOTHING = Cost()
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """One model's: how much a token weighs, in thousandths, and what it costs, in nanos.
 
     ``from_zero``: no worker need be there, because one is started when somebody asks.
@@ -44,15 +43,14 @@ class Terms:
     from_zero: bool = False
 
 
-@dataclass(frozen=True)
-class Tariff:
+class Tariff(msgspec.Struct, frozen=True):
     """The terms of every model that has its own, and what is charged of them in the batch class, in thousandths."""
 
     terms: Mapping[str, Terms]
     batch_permille: int = PERMILLE // 2
 
     def of(self, model: str) -> Terms:
-        return self.terms.get(model, Terms())
+        return self.terms.get(model, _PLAIN)
 
     def cost(self, model: str, service_class: ServiceClass, prompt_tokens: int, answer_tokens: int) -> Cost:
         """What so many tokens cost, parts of a token or nano rounded up."""
@@ -60,6 +58,9 @@ class Tariff:
         money = prompt_tokens * terms.prompt_nanos + answer_tokens * terms.answer_nanos
         share = self.batch_permille if service_class == "batch" else PERMILLE
         return Cost(_permille(prompt_tokens + answer_tokens, terms.weight_permille), _permille(money, share))
+
+
+_PLAIN = Terms()
 
 
 def _permille(amount: int, permille: int) -> int:

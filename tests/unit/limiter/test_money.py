@@ -86,8 +86,8 @@ def test_a_new_day_begins_at_nothing() -> None:
     one = payer(limits)
     one.reserve(Cost(200, 5))
     one.settle(Cost(200, 5), Cost(200, 5))
-    assert one.spending.left("day", limits, NOW) == Quota(tokens=50)
-    assert one.spending.left("day", limits, NOW + 3_600_000) == Quota(tokens=250)
+    assert one.spending.left("day", limits.day, NOW) == Quota(tokens=50)
+    assert one.spending.left("day", limits.day, NOW + 3_600_000) == Quota(tokens=250)
 
 
 def test_money_runs_out_like_tokens() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from contracts.configuration import BadSettings
 from contracts.ids import AccessId, RequestId, TenantId
@@ -112,9 +113,9 @@ def test_streams_hold_what_the_fleet_will_begin_in_the_next_moment() -> None:
 
 
 def test_a_fast_fleet_has_more_at_hand_but_never_more_than_the_grants_of_each_slot() -> None:
-    fast = replace(counter(slots=4, outstanding=7), tokens_per_second=100_000.0)
+    fast = changed(counter(slots=4, outstanding=7), tokens_per_second=100_000.0)
     assert not FAIR.is_full(fast)
-    assert FAIR.is_full(replace(fast, outstanding=8))
+    assert FAIR.is_full(changed(fast, outstanding=8))
 
 
 def test_nobody_goes_beyond_a_bucket_or_a_concurrency() -> None:
@@ -179,9 +180,9 @@ def test_without_workers_nobody_waits() -> None:
     assert refusal(at=counter(slots=0)).reason == "no_workers"
 
 
-@pytest.mark.parametrize("at", [counter(0, loading=True), replace(counter(0), from_zero=True)])
+@pytest.mark.parametrize("at", [counter(0, loading=True), changed(counter(0), from_zero=True)])
 def test_a_few_are_taken_for_a_model_whose_worker_is_to_come(at: Counter) -> None:
-    last, beyond = (replace(at, outstanding=AHEAD_OF_WORKERS - spare) for spare in (1, 0))
+    last, beyond = (changed(at, outstanding=AHEAD_OF_WORKERS - spare) for spare in (1, 0))
     assert FAIR.turn_away(query(), Cost(100), payer(), last) is None
     assert FAIR.may_go(waiter(), payer(), last)
     assert not FAIR.may_go(waiter(), payer(), beyond)
@@ -236,13 +237,13 @@ def test_a_wait_for_the_fleet_is_what_goes_before_and_one_that_ends_by_its_speed
 
 
 def test_a_wait_is_shorter_where_answers_are() -> None:
-    at = replace(counter(outstanding=8), used_share=0.1)
+    at = changed(counter(outstanding=8), used_share=0.1)
     assert FAIR.eta_seconds(waiter(), Place(9, 5000, 0), payer(), at) == pytest.approx(5.1)
 
 
 def test_before_a_speed_was_measured_the_workers_say_it_and_else_it_is_assumed() -> None:
-    announced = replace(counter(outstanding=8), tokens_per_second=0.0)
-    unknown = replace(announced, supply=Supply(slots=4))
+    announced = changed(counter(outstanding=8), tokens_per_second=0.0)
+    unknown = changed(announced, supply=Supply(slots=4))
     etas = [FAIR.eta_seconds(waiter(), Place(9, 3900, 0), payer(), at) for at in (announced, unknown)]
     assert etas == [80.0, 100.0]
 
