@@ -137,7 +137,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Refunded:
-    """A grant that was never submitted: the reservation and the verdict go."""
+    """A grant that was not used and never will be: the reservation and the verdict go."""
 
     id: RequestId
 

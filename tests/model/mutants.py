@@ -6,23 +6,12 @@ two writes in the other order. All of them pass when nothing fails.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+from tests.model.check import Mutant
 from tests.model.model import Model
 from tests.model.store import ENDED, Answer, Draft, Entry, Functions, Grant, Reply, Store
 from tests.model.world import World
-
-
-class Mutant(NamedTuple):
-    """What is made wrong (the functions, or the model around them), the scenario that shows it, the broken promise."""
-
-    wrong: type[Functions] | type[Model]
-    scenario: str
-    breaks: str
-
-    def model(self) -> Model:
-        """The model with this one thing wrong."""
-        return Model(self.wrong()) if issubclass(self.wrong, Functions) else self.wrong(Functions())
 
 
 class EpochForAGeneration(Functions):

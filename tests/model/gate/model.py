@@ -16,6 +16,8 @@ Five rules make it hold together; each has its mutants:
 
 Where this leads when nothing fails any more is told by ``calm.py``. Left out, because they do not meet here: who waits
 in which order and is told so, buckets that refill, several tenants and models, requests that go on without a grant.
+Left out, because it would heal some of what the promises are to find: the sweeper counts a grant as unused, too, whose
+request has ended and is paid.
 Left out, because nothing here could refuse it: a copy of a submit that arrives before its grant's end, and after its
 repetition was answered that the session is busy.
 """
@@ -239,7 +241,7 @@ class Model:
         me = world.limiters[at]
         if me.found:
             yield f"{name} refunds what it found", with_limiter(world, at, self.refund_found(me))
-        elif found := self.never_submitted(world, me):
+        elif found := self.unused(world, me):
             yield f"{name} finds unused grants", with_limiter(world, at, me._replace(found=found))
 
     def ends_of_tenure(self, world: World, at: int, name: str) -> Iterator[Move]:
@@ -432,7 +434,7 @@ class Model:
         self.functions.acknowledge(draft, me.record)
         return with_limiter(world._replace(store=draft.now), at, me._replace(record=0, stage=""))
 
-    def never_submitted(self, world: World, me: Limiter) -> tuple[tuple[int, int], ...]:
+    def unused(self, world: World, me: Limiter) -> tuple[tuple[int, int], ...]:
         """Grants that are over for everybody, and whose requests nobody knows."""
         return tuple(
             (request, held.grant)

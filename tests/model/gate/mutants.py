@@ -7,8 +7,8 @@ two steps in the other order. All of them pass when nothing fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from tests.model.check import Mutant
 from tests.model.gate.model import Model, Move
 from tests.model.gate.store import (
     CAPACITY,
@@ -24,19 +24,6 @@ from tests.model.gate.store import (
     put,
 )
 from tests.model.gate.world import Caller, Limiter, Word, World, with_limiter
-
-
-class Mutant(NamedTuple):
-    """What is made wrong (the functions, or the model around them), the scenario that shows it, the broken promise."""
-
-    wrong: type[Functions] | type[Model]
-    scenario: str
-    breaks: str
-
-    def model(self) -> Model:
-        """The model with this one thing wrong."""
-        return Model(self.wrong()) if issubclass(self.wrong, Functions) else self.wrong(Functions())
-
 
 # The functions.
 

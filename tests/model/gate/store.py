@@ -133,7 +133,7 @@ class Settle(NamedTuple):
 
 
 class Refund(NamedTuple):
-    """This grant was never submitted."""
+    """This grant was not used and never will be."""
 
     request: int
     grant: int
