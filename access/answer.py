@@ -177,6 +177,7 @@ class Answering:
             asked.question,
             instructions=asked.instructions,
             facts=recalled.facts,
+            learned=recalled.learned,
             summary=recalled.summary,
             history=recalled.history,
             passages=passages,

@@ -25,6 +25,7 @@ from access.estimating import Estimating
 from access.finished_turns import keep_finished_turns
 from access.fleet import Fleet
 from access.guard import Guard
+from access.learning import Learning
 from access.mailbox import Mailbox
 from access.pace import Pace
 from access.recalling import Recalling
@@ -39,7 +40,7 @@ from access.submission import Submissions
 from access.summarising import Summarising
 from contracts import connection, logs
 from contracts.errors import PenstockError
-from contracts.functions import Library, Protocol, Pushes, Replicas, Summaries
+from contracts.functions import LearnedFacts, Library, Protocol, Pushes, Replicas, Summaries
 from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
 from rag.catalog import new_collection_id
@@ -149,7 +150,9 @@ def compose(
     estimating = Estimating(fleet, settings.default_answer_tokens)
     summarising = Summarising(estimating, Summaries(library))
     patience = settings.patience * PATIENCE_FACTOR["batch"]
-    asides = Asides([summarising.due], patience=patience, deadline=settings.deadline)
+    learned = LearnedFacts(library)
+    learning = Learning(settings.learned_facts, estimating, learned)
+    asides = Asides([summarising.due, learning.due], patience=patience, deadline=settings.deadline)
     busy_sessions = BusySessions(commands, protocol, stored, mailbox, history)
     answering = Answering(
         access=access,
@@ -186,6 +189,7 @@ def compose(
         watch=SessionWatch(history, reads),
         pushes=Pushes(library),
         profiles=profiles,
+        learned=learned,
         knowledge=knowledge,
         embedder=embedder,
     )

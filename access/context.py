@@ -26,7 +26,7 @@ from access.settings import AccessSettings
 from access.sse import EventStream
 from access.stored import StoredRequests
 from access.submission import Submissions
-from contracts.functions import Library, Protocol, Pushes
+from contracts.functions import LearnedFacts, Library, Protocol, Pushes
 from contracts.ids import AccessId
 from memory import History, Profiles, Sessions
 from rag.knowledge import Knowledge
@@ -56,6 +56,7 @@ class Context:
     watch: SessionWatch
     pushes: Pushes
     profiles: Profiles
+    learned: LearnedFacts
     knowledge: Knowledge
     embedder: StreamEmbedder
     knowledge_ready: asyncio.Event = field(default_factory=asyncio.Event)

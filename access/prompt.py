@@ -39,6 +39,7 @@ def compose(
     *,
     instructions: str = "",
     facts: Mapping[str, str] | None = None,
+    learned: Mapping[str, str] | None = None,
     summary: Summary | None = None,
     history: Sequence[ChatMessage] = (),
     passages: Sequence[Passage] | None = None,
@@ -50,12 +51,13 @@ def compose(
         question: the user's words, unchanged.
         instructions: the preset's or the caller's system text.
         facts: profile facts, name to value; rendered in the order given.
+        learned: what the user has told of themselves, likewise, and shown as that.
         summary: of the turns before the history.
         history: earlier turns, oldest first, already fitted to the window.
         passages: ``None`` when no knowledge was asked for; empty when it was and nothing fits.
         delimiter: from ``new_delimiter``; needed when there are passages.
     """
-    system = _system(instructions, facts or {})
+    system = f"{instructions}\n\n{about_user(facts or {}, learned or {})}".strip()
     head = (ChatMessage(role="system", content=system),) if system else ()
     asked = question if passages is None else beside_passages(question, passages, delimiter)
     spoken = (*history, ChatMessage(role="user", content=asked))
@@ -96,11 +98,13 @@ def clean(text: str) -> str:
     return "".join(kept).strip()
 
 
-def _system(instructions: str, facts: Mapping[str, str]) -> str:
-    if not facts:
-        return instructions
-    about = "\n".join(f"{name}: {value}" for name, value in facts.items())
-    return f"{instructions}\n\nAbout the user:\n{about}".strip()
+def about_user(facts: Mapping[str, str], learned: Mapping[str, str]) -> str:
+    """What is known of the user: what somebody has registered, and what the user has told; empty if nothing is."""
+    return "\n\n".join(
+        f"{heading}\n" + "\n".join(f"{name}: {value}" for name, value in known.items())
+        for heading, known in (("About the user:", facts), ("Told by the user, not verified:", learned))
+        if known
+    )
 
 
 def _shown(number: int, passage: Passage) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from access.asked import Asked
-from access.estimating import SUMMARY_FRAME_TOKENS, Count, Estimating
-from access.prompt import shown_summary
+from access.estimating import SUMMARY_FRAME_TOKENS, Estimating
+from access.prompt import about_user, shown_summary
 from access.windows import Windows
 from contracts.ids import SessionId
 from contracts.messages import ChatMessage
-from memory import History, Past, Profiles, Summary, Turn, start_of
+from memory import History, Known, Past, Profiles, Summary, Turn, start_of
+from memory.history import position_of
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,9 @@ class Recalled:
     """What memory had: the profile's facts, the summary of what was said earlier, and the history that fits the window,
     before what the client sent of it.
 
-    ``tokens`` is what they add to the prompt. ``dropped`` are the turns that are neither in the window nor in the
-    summary, where the session is to be summarised.
+    ``learned`` is what the user has told of themselves. ``tokens`` is what they add to the prompt. ``dropped`` are the
+    turns that are neither in the window nor in the summary, where the session is to be summarised; ``untaught`` those
+    that the user may be learned about from.
     """
 
     facts: dict[str, str]
@@ -28,9 +31,12 @@ class Recalled:
     tokens: int = 0
     summary: Summary | None = None
     dropped: tuple[Turn, ...] = ()
+    learned: Mapping[str, str] = field(default_factory=dict[str, str])
+    untaught: tuple[Turn, ...] = ()
 
 
 NOTHING = Recalled({}, ())
+NOBODY = Known()
 
 
 class Recalling:
@@ -48,11 +54,11 @@ class Recalling:
 
     async def recall(self, asked: Asked) -> Recalled:
         """What memory has for this question, within the room that it and its answer leave."""
-        facts: dict[str, str] = await self._profiles.get(asked.caller.tenant, asked.user) if asked.user else {}
+        known = await self._profiles.known(asked.caller.tenant, asked.user) if asked.user else NOBODY
         count = functools.cache(self._estimating.counter(asked.model))
-        about = _about(facts, count)
+        about = count(about_user(known.facts, known.said)) if known.facts or known.said else 0
         if asked.session is None:
-            return Recalled(facts, asked.history, about)
+            return Recalled(known.facts, asked.history, about, learned=known.said)
         past = await self._history.past(asked.session)
         earlier = count(shown_summary(past.summary)) if past.summary else 0
         kept = max(earlier, self._kept_for_summary(asked, past))
@@ -60,13 +66,24 @@ class Recalling:
         window = [message for turn in past.turns[start:] for message in turn.messages]
         remembered = about + earlier + sum(count(message.content) for message in window)
         self._windows.saw(asked.session, remembered)
-        dropped = past.turns[:start] if past.summarize else ()
-        return Recalled(facts, (*window, *asked.history), remembered, past.summary, dropped)
+        return Recalled(
+            facts=known.facts,
+            history=(*window, *asked.history),
+            tokens=remembered,
+            summary=past.summary,
+            dropped=past.turns[:start] if past.summarize else (),
+            learned=known.said,
+            untaught=_untaught(past, asked.user, known),
+        )
 
     def _kept_for_summary(self, asked: Asked, past: Past) -> int:
         """Room for the longest summary, also while there is none: the window must not move when it comes."""
         return self._estimating.summary_tokens(asked.model) + SUMMARY_FRAME_TOKENS if past.summarize else 0
 
 
-def _about(facts: dict[str, str], count: Count) -> int:
-    return count("\n".join(f"{name}: {value}" for name, value in facts.items())) if facts else 0
+def _untaught(past: Past, user: str, known: Known) -> tuple[Turn, ...]:
+    """The answered turns that may teach something of the user: in a session of the user's own, if it is wanted."""
+    since = known.since
+    if since is None or past.user != user:
+        return ()
+    return tuple(turn for turn in past.unread if turn.question and turn.answer and position_of(turn.id)[0] > since)

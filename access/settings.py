@@ -33,6 +33,7 @@ def _name(text: str) -> str:
     return text
 
 
+FactName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Named = Annotated[str, AfterValidator(_name)]
 
 
@@ -76,6 +77,11 @@ class AccessSettings(ServiceSettings):
     )
     watched_tenants: tuple[Named, ...] = Field(
         default=(), description="Tenants whose finished turns, with what users said, are written out for services."
+    )
+    learned_facts: tuple[FactName, ...] = Field(
+        default=("name", "language", "city", "occupation", "interests", "preferences"),
+        max_length=16,
+        description="What may be learned of users from their conversations, where their profile is switched on for it.",
     )
     embedding_model: str = Field(default="all-minilm-l6-v2", description="Model that embeds questions and passages.")
     max_body_bytes: int = Field(

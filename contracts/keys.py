@@ -96,7 +96,7 @@ def swept(shard: Shard) -> str:
 
 
 def session(session_id: SessionId) -> str:
-    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns; memory, submit, terminal append, summarise; with its turns"""
+    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns, how far it was learned from; memory, functions; with its turns"""
     return f"{shard_prefix(shard_of(session_id))}session:{session_id}"
 
 
@@ -138,6 +138,11 @@ def sessions(shard: Shard, tenant: TenantId, user: str) -> str:
 def profile(tenant: TenantId, user: str) -> str:
     """hash; typed facts about one end user; memory; by hand"""
     return f"{PREFIX}profile:{hashed(tenant, user)}"
+
+
+def learned(tenant: TenantId, user: str) -> str:
+    """hash; facts that one end user has told in conversations, with when and where, and since when turns teach; functions; by hand"""
+    return f"{PREFIX}learned:{hashed(tenant, user)}"
 
 
 def push(publisher: str) -> str:

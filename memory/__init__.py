@@ -1,6 +1,7 @@
 """Profiles, sessions and their history: the library access reads the past with and writes what the user owns."""
 
 from memory.history import Entry, History, Joining, News, Past, Turn
+from memory.learned import Known, Learned, read_facts
 from memory.profile import Profiles
 from memory.session import OnBusy, Session, Sessions
 from memory.summary import Summary
@@ -10,6 +11,8 @@ __all__ = [
     "Entry",
     "History",
     "Joining",
+    "Known",
+    "Learned",
     "News",
     "OnBusy",
     "Past",
@@ -20,5 +23,6 @@ __all__ = [
     "Turn",
     "fit",
     "portion",
+    "read_facts",
     "start_of",
 ]

@@ -78,12 +78,15 @@ class Turn:
 class Past:
     """What a prompt may show of a session: the last turns, and the ``summary`` of those before them, if there is one.
 
-    ``summarize``: what the window drops of the turns is to be summarised.
+    ``summarize``: what the window drops of the turns is to be summarised. ``user`` is whose session it is; ``unread``
+    are those turns that were not learned from.
     """
 
     turns: tuple[Turn, ...] = ()
     summarize: bool = False
     summary: Summary | None = None
+    user: str = ""
+    unread: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,14 +137,19 @@ class History:
     async def past(self, session: SessionId, limit: int = 200) -> Past:
         """At most the last ``limit`` turns, without those that the session's summary covers."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(keys.session(session), ["summarize", "summary"])
+            pipe.hmget(keys.session(session), ["summarize", "summary", "user", "learned_until"])
             pipe.xrevrange(keys.turns(session), count=2 * limit)
             found: list[Any] = await pipe.execute()
-        (wanted, stored), entries = found
+        (wanted, stored, user, learned), entries = found
+        turns = _turns(reversed(entries))[-limit:]
         summary = summary_from(stored)
-        covered = position_of(summary.until if summary else BEGINNING)
-        turns = [turn for turn in _turns(reversed(entries)) if position_of(turn.id) > covered]
-        return Past(tuple(turns[-limit:]), wanted == b"1", summary)
+        return Past(
+            turns=_behind(summary.until if summary else BEGINNING, turns),
+            summarize=wanted == b"1",
+            summary=summary,
+            user=(user or b"").decode(),
+            unread=_behind(learned.decode() if learned else BEGINNING, turns),
+        )
 
     async def between(
         self, session: SessionId, since: float = 0.0, until: float | None = None, limit: int = 100
@@ -205,6 +213,11 @@ def position_of(entry_id: str) -> tuple[int, int]:
     """An entry's id as Redis orders them."""
     milliseconds, _, number = entry_id.partition("-")
     return int(milliseconds), int(number)
+
+
+def _behind(turn_id: str, turns: Iterable[Turn]) -> tuple[Turn, ...]:
+    place = position_of(turn_id)
+    return tuple(turn for turn in turns if position_of(turn.id) > place)
 
 
 def _turns(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Turn]:

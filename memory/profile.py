@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from contracts import keys
 from contracts.errors import CallerError
 from contracts.ids import TenantId
+from memory.learned import Known, learned_from
 
 MAX_FACTS = 32
 MAX_CHARACTERS = 256
@@ -27,13 +28,22 @@ class Profiles:
         """One user's facts, by name; empty if there are none."""
         return (await self.get_many(tenant, [user]))[0]
 
+    async def known(self, tenant: TenantId, user: str) -> Known:
+        """All that is known of one user, registered and learned, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.profile(tenant, user))
+            pipe.hgetall(keys.learned(tenant, user))
+            registered, told = await pipe.execute()
+        learned, since = learned_from(told)
+        return Known(_facts(registered), learned, since)
+
     async def get_many(self, tenant: TenantId, users: Sequence[str]) -> list[dict[str, str]]:
         """Several users' facts in one round trip, in the order asked."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for user in users:
                 pipe.hgetall(keys.profile(tenant, user))
             rows: list[dict[bytes, bytes]] = await pipe.execute()
-        return [{name.decode(): row[name].decode() for name in sorted(row)} for row in rows]
+        return [_facts(row) for row in rows]
 
     async def put(self, tenant: TenantId, user: str, facts: Mapping[str, str]) -> dict[str, str]:
         """Replace all facts.
@@ -64,8 +74,11 @@ class Profiles:
         return await self.put(tenant, user, facts)
 
     async def delete(self, tenant: TenantId, user: str) -> bool:
-        """Forget a user's facts; whether there were any."""
-        return bool(await self._redis.delete(keys.profile(tenant, user)))
+        """Forget a user's facts, learned ones too, and learn no more; whether there were any."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.delete(keys.profile(tenant, user))
+            pipe.delete(keys.learned(tenant, user))
+            return any(await pipe.execute())
 
 
 def check(facts: Mapping[str, str]) -> dict[str, str]:
@@ -87,3 +100,7 @@ def check(facts: Mapping[str, str]) -> dict[str, str]:
                 f"Fact '{name}' must be one line of at most {MAX_CHARACTERS} characters.", param=f"facts.{name}"
             )
     return {name: facts[name] for name in sorted(facts)}
+
+
+def _facts(row: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): row[name].decode() for name in sorted(row)}

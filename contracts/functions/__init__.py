@@ -5,6 +5,7 @@
 
 from contracts.functions.deadletters import DeadLetter, DeadLetters
 from contracts.functions.gate import Deposed, GateBook, Tenure
+from contracts.functions.learned import LearnedFacts
 from contracts.functions.library import Library, Replicas
 from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Grants, Protocol, Submission, Submitted
 from contracts.functions.push import Push, Pushed, Pushes
@@ -20,6 +21,7 @@ __all__ = [
     "GateBook",
     "Grant",
     "Grants",
+    "LearnedFacts",
     "Library",
     "Protocol",
     "Push",

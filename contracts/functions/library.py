@@ -18,7 +18,20 @@ from redis.exceptions import ResponseError
 from contracts import keys
 from contracts.errors import DependencyDown
 
-_PARTS = ("common", "submit", "deadletters", "take", "append", "follow", "push", "summary", "sweep", "gate", "register")
+_PARTS = (
+    "common",
+    "submit",
+    "deadletters",
+    "take",
+    "append",
+    "follow",
+    "push",
+    "summary",
+    "learned",
+    "sweep",
+    "gate",
+    "register",
+)
 
 
 def _body() -> str:

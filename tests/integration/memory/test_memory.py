@@ -13,11 +13,12 @@ from redis.asyncio import Redis
 
 from contracts import keys
 from contracts.errors import NotFound
-from contracts.functions import Library, Push, Pushed, Pushes, Summaries
+from contracts.functions import LearnedFacts, Library, Push, Pushed, Pushes, Summaries
 from contracts.ids import Shard, TenantId, new_request_id, new_session_id
-from memory import History, Profiles, Session, Sessions, Summary
+from memory import History, Learned, Profiles, Session, Sessions, Summary
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
+SESSION = new_session_id(Shard(0))
 
 
 async def session(redis: Redis, user: str = "ada") -> Session:
@@ -30,6 +31,28 @@ def summary(until: str) -> Summary:
 
 async def keep(redis: Redis, made: Session, until: str) -> str:
     return await Summaries(Library(redis)).keep(made.id, made.tenant, until, summary(until).encode())
+
+
+async def learn(redis: Redis, at: int, **values: str) -> bool:
+    """Learn from a turn of that moment, Unix ms."""
+    facts = {name: Learned(value, at, SESSION).encode() for name, value in values.items()}
+    return await LearnedFacts(Library(redis)).learn(ACME, "ada", at, facts)
+
+
+async def learned(redis: Redis) -> dict[str, str]:
+    return {name: fact.value for name, fact in (await Profiles(redis).known(ACME, "ada")).learned.items()}
+
+
+async def now(redis: Redis) -> int:
+    """A moment behind all that has happened, Unix ms."""
+    seconds, micros = await redis.time()
+    return seconds * 1000 + micros // 1000 + 1
+
+
+async def passed(redis: Redis, moment: int) -> None:
+    """Wait until a moment of the server's clock, Unix ms, is over."""
+    while await now(redis) <= moment + 1:
+        pass
 
 
 async def push(redis: Redis, made: Session, text: str, **changes: Any) -> Pushed:
@@ -245,3 +268,86 @@ async def test_the_newest_session_of_a_user_is_the_one_used_last(redis: Redis) -
     await sessions.create(Shard(1), ACME, "ada")
     await sessions.get(ACME, first.id)
     assert await sessions.newest([Shard(0), Shard(1)], ACME, "ada") == first.id
+
+
+async def test_nothing_is_learned_of_who_did_not_ask_for_it(redis: Redis) -> None:
+    assert not await learn(redis, await now(redis), name="Ada")
+    assert await redis.keys("*") == []
+
+
+async def test_facts_are_learned_from_what_is_said_later(redis: Redis) -> None:
+    facts = LearnedFacts(Library(redis))
+    before = await now(redis) - 1
+    await facts.switch(ACME, "ada", on=True)
+    assert not await learn(redis, before, name="Eve")
+    at = await now(redis)
+    assert await learn(redis, at, name="Ada")
+    known = await Profiles(redis).known(ACME, "ada")
+    assert known.learned == {"name": Learned("Ada", at, SESSION)}
+    assert known.since is not None
+    assert before <= known.since < at
+
+
+async def test_what_was_said_later_counts(redis: Redis) -> None:
+    await LearnedFacts(Library(redis)).switch(ACME, "ada", on=True)
+    at = await now(redis)
+    await learn(redis, at + 5, city="Paris")
+    await learn(redis, at, city="Rome", name="Ada")
+    assert await learned(redis) == {"city": "Paris", "name": "Ada"}
+
+
+async def test_what_is_forgotten_is_not_learned_again_from_the_same_turns(redis: Redis) -> None:
+    facts = LearnedFacts(Library(redis))
+    await facts.switch(ACME, "ada", on=True)
+    said = await now(redis)
+    await passed(redis, said)
+    await learn(redis, said, city="Paris", name="Ada")
+    await facts.forget(ACME, "ada", "city")
+    assert not await learn(redis, said, city="Paris")
+    assert await learned(redis) == {"name": "Ada"}
+    await facts.forget(ACME, "ada")
+    assert not await learn(redis, said, name="Ada")
+    assert await learned(redis) == {}
+    assert await learn(redis, await now(redis), name="Ada")
+
+
+async def test_switched_off_nothing_is_left(redis: Redis) -> None:
+    facts = LearnedFacts(Library(redis))
+    await facts.switch(ACME, "ada", on=True)
+    await learn(redis, await now(redis), name="Ada")
+    await facts.switch(ACME, "ada", on=False)
+    await facts.forget(ACME, "ada")
+    assert await redis.keys("*") == []
+
+
+async def test_switching_on_twice_does_not_begin_anew(redis: Redis) -> None:
+    facts = LearnedFacts(Library(redis))
+    await facts.switch(ACME, "ada", on=True)
+    since = (await Profiles(redis).known(ACME, "ada")).since
+    await passed(redis, since or 0)
+    await facts.switch(ACME, "ada", on=True)
+    assert (await Profiles(redis).known(ACME, "ada")).since == since
+
+
+async def test_a_deleted_profile_forgets_what_was_learned(redis: Redis) -> None:
+    await LearnedFacts(Library(redis)).switch(ACME, "ada", on=True)
+    await learn(redis, await now(redis), name="Ada")
+    assert await Profiles(redis).delete(ACME, "ada")
+    assert await redis.keys("*") == []
+
+
+async def test_what_was_learned_from_is_not_read_again(redis: Redis) -> None:
+    made, history, facts = await session(redis), History(redis), LearnedFacts(Library(redis))
+    turns = [await history.add(made.id, str(number), "a") for number in range(3)]
+    for until in (turns[1].id, turns[0].id):
+        await facts.advance(made.id, ACME, until)
+    past = await history.past(made.id)
+    assert ([turn.question for turn in past.unread], len(past.turns), past.user) == (["2"], 3, "ada")
+
+
+async def test_a_session_that_was_deleted_is_not_brought_back(redis: Redis) -> None:
+    made = await session(redis)
+    await Sessions(redis).delete(made)
+    await LearnedFacts(Library(redis)).advance(made.id, ACME, "1-0")
+    await LearnedFacts(Library(redis)).advance(made.id, OTHER, "1-0")
+    assert await redis.keys("*") == []

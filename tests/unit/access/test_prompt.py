@@ -35,6 +35,12 @@ def test_facts_alone_make_a_system_message() -> None:
     assert prompt.compose("Why?", facts={"plan": "pro"})[0].content == "About the user:\nplan: pro"
 
 
+def test_what_the_user_told_is_shown_as_that() -> None:
+    shown = prompt.compose("Why?", facts={"plan": "pro"}, learned={"name": "Ada"})[0].content
+    assert shown == "About the user:\nplan: pro\n\nTold by the user, not verified:\nname: Ada"
+    assert prompt.compose("Why?", learned={"name": "Ada"})[0].content == "Told by the user, not verified:\nname: Ada"
+
+
 def test_the_next_turn_begins_with_this_one() -> None:
     """What keeps the engine's prefix cache warm: passages are not repeated in later turns."""
     first = prompt.compose("One?", instructions="I.", history=HISTORY)
