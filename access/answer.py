@@ -174,7 +174,7 @@ class Answering:
         if retrieved is not None and retrieved.skipped is None:
             passages = retrieved.passages
         messages = prompt.compose(
-            asked.question,
+            "\n\n".join([*recalled.unanswered, asked.question]),
             instructions=asked.instructions,
             facts=recalled.facts,
             learned=recalled.learned,

@@ -12,7 +12,7 @@ from access.prompt import about_user, shown_summary
 from access.windows import Windows
 from contracts.ids import SessionId
 from contracts.messages import ChatMessage
-from memory import History, Known, Past, Profiles, Summary, Turn, start_of
+from memory import History, Known, Past, Profiles, Summary, Turn, newest, start_of, with_unanswered
 from memory.history import position_of
 
 
@@ -21,14 +21,16 @@ class Recalled:
     """What memory had: the profile's facts, the summary of what was said earlier, and the history that fits the window,
     before what the client sent of it.
 
-    ``learned`` is what the user has told of themselves. ``tokens`` is what they add to the prompt. ``dropped`` are the
-    turns that are neither in the window nor in the summary, where the session is to be summarised; ``untaught`` those
-    that the user may be learned about from.
+    ``unanswered`` are the questions just before, cancelled before a word was said. ``learned`` is what the user has
+    told of themselves. ``tokens`` is what all that adds to the prompt. ``dropped`` are the turns that are neither in
+    the window nor in the summary, where the session is to be summarised; ``untaught`` those that the user may be
+    learned about from.
     """
 
     facts: dict[str, str]
     history: tuple[ChatMessage, ...]
     tokens: int = 0
+    unanswered: tuple[str, ...] = ()
     summary: Summary | None = None
     dropped: tuple[Turn, ...] = ()
     learned: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -62,16 +64,21 @@ class Recalling:
         past = await self._history.past(asked.session)
         earlier = count(shown_summary(past.summary)) if past.summary else 0
         kept = max(earlier, self._kept_for_summary(asked, past))
-        start = start_of(past.turns, self._estimating.memory_budget(asked) - about - kept, count)
-        window = [message for turn in past.turns[start:] for message in turn.messages]
-        remembered = about + earlier + sum(count(message.content) for message in window)
+        turns, open_questions = with_unanswered(past.turns)
+        budget = self._estimating.memory_budget(asked) - about - kept
+        unanswered = newest(open_questions, budget, count)
+        before = sum(count(question) for question in unanswered)
+        start = start_of(turns, budget - before, count)
+        window = [message for turn in turns[start:] for message in turn.messages]
+        remembered = about + earlier + before + sum(count(message.content) for message in window)
         self._windows.saw(asked.session, remembered)
         return Recalled(
             facts=known.facts,
             history=(*window, *asked.history),
             tokens=remembered,
+            unanswered=tuple(unanswered),
             summary=past.summary,
-            dropped=past.turns[:start] if past.summarize else (),
+            dropped=tuple(turns[:start]) if past.summarize else (),
             learned=known.said,
             untaught=_untaught(past, asked.user, known),
         )

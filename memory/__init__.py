@@ -5,7 +5,7 @@ from memory.learned import Known, Learned, read_facts
 from memory.profile import Profiles
 from memory.session import OnBusy, Session, Sessions
 from memory.summary import Summary
-from memory.window import fit, portion, start_of
+from memory.window import fit, newest, portion, start_of, with_unanswered
 
 __all__ = [
     "Entry",
@@ -22,7 +22,9 @@ __all__ = [
     "Summary",
     "Turn",
     "fit",
+    "newest",
     "portion",
     "read_facts",
     "start_of",
+    "with_unanswered",
 ]

@@ -67,5 +67,31 @@ def shortened(text: str, budget_tokens: int, count: Count) -> str:
     return text
 
 
+def with_unanswered(turns: Sequence[Turn]) -> tuple[list[Turn], list[str]]:
+    """The turns, each with the questions before it that were cancelled before a word was said; and those after all.
+
+    So no question of a quick series is lost to the model, and roles still alternate, as many chat templates demand.
+    """
+    joined: list[Turn] = []
+    unanswered: list[str] = []
+    for turn in turns:
+        if turn.question is not None and turn.status == "cancelled" and not turn.answer:
+            unanswered.append(turn.question)
+        elif turn.question is not None and turn.answer:
+            joined.append(replace(turn, question="\n\n".join([*unanswered, turn.question])))
+            unanswered = []
+        else:
+            joined.append(turn)
+    return joined, unanswered
+
+
+def newest(texts: Sequence[str], budget_tokens: int, count: Callable[[str], int]) -> list[str]:
+    """The last of the texts, as many as fit into ``budget_tokens``."""
+    start = len(texts)
+    while start and (budget_tokens := budget_tokens - count(texts[start - 1])) >= 0:
+        start -= 1
+    return list(texts[start:])
+
+
 def _size(turn: Turn, count: Count) -> int:
     return sum(count(message.content) for message in turn.messages)

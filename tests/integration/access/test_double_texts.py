@@ -170,8 +170,10 @@ def test_one_that_waits_to_interrupt_is_interrupted_by_the_next(
     assert first.result(10)[-1].type == "response.cancelled"
     assert not second.done()
     here.responses.cancel(elsewhere)
-    assert second.result(20).status == "completed"
+    answer = second.result(20)
+    assert answer.status == "completed"
     assert texts(here, conversation)[:2] == ["tokens=3 first", ""]
+    assert prompt(store, answer.id)[-1] == ("user", f"tokens=3 first\n\n{SHORT}")
 
 
 def test_one_whose_successor_died_before_it_cancelled_it_gives_way_by_itself(
@@ -281,6 +283,27 @@ def test_every_device_hears_the_first_end_and_the_second_begin(
     ends = [kind for kind in one.kinds if kind in ("response.cancelled", "response.completed")]
     assert ends == ["response.cancelled", "response.completed"]
     assert one.text() == second.output_text
+
+
+def test_a_device_hears_of_one_that_was_interrupted_while_it_waited(
+    pair: Stack, store: Any, pool: ThreadPoolExecutor
+) -> None:
+    here, there, elsewhere = occupied(pair, store)
+    conversation = here.conversations.create().id
+    with device(pair.access_ports[1], conversation, key=here.api_key) as listening:
+        pool.submit(streamed, here, conversation, "tokens=3 first", "interrupt")
+        wait_until(lambda: waiting(store, conversation), "the first one waiting")
+        second = pool.submit(ask, there, conversation, SHORT, "interrupt")
+        listening.until(ITEM, 2)
+        here.responses.cancel(elsewhere)
+        listening.until(ITEM, 4)
+    assert [(role, text) for _, role, text in listening.items] == [
+        ("user", "tokens=3 first"),
+        ("assistant", ""),
+        ("user", SHORT),
+        ("assistant", second.result(20).output_text),
+    ]
+    assert listening.kinds.count("response.cancelled") == listening.kinds.count("response.completed") == 1
 
 
 @pytest.mark.parametrize("route", ["/v1/responses", "/v1/chat/completions"])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.messages import ChatMessage
-from memory import Turn, fit, portion, start_of
+from memory import Turn, fit, newest, portion, start_of, with_unanswered
 from memory.window import shortened
 
 turns_of_any_length = st.lists(st.integers(min_value=1, max_value=40), max_size=40).map(
@@ -109,3 +109,49 @@ def test_a_text_that_is_too_long_is_shown_by_its_beginning(text: str, budget: in
 def test_a_turn_that_is_too_long_for_a_portion_is_read_by_its_beginning() -> None:
     [read] = portion([Turn("1-0", "q" * 90, "a" * 10, "done"), turn(2, 5)], 30, len)
     assert (read.question, read.answer) == ("q" * 15, "a" * 10)
+
+
+def interrupted(at: int, question: str) -> Turn:
+    """A turn that was cancelled before a word was said."""
+    return Turn(f"{at}-0", question, "", "cancelled")
+
+
+def test_questions_that_were_interrupted_stand_before_the_next_one() -> None:
+    turns, open_questions = with_unanswered([interrupted(0, "a"), interrupted(1, "b"), turn(2, 1), interrupted(3, "c")])
+    assert [one.question for one in turns] == ["a\n\nb\n\nq"]
+    assert open_questions == ["c"]
+
+
+def test_a_partial_answer_closes_its_question() -> None:
+    cut = Turn("0-0", "q", "It is", "cancelled")
+    assert with_unanswered([cut, turn(1, 3)]) == ([cut, turn(1, 3)], [])
+
+
+def test_a_question_that_failed_or_runs_is_not_repeated() -> None:
+    others = [Turn("0-0", "q", "", "failed"), Turn("1-0", "q", None, "running")]
+    assert with_unanswered([*others, turn(2, 3)]) == ([*others, turn(2, 3)], [])
+
+
+def test_a_push_does_not_answer_a_question() -> None:
+    push = Turn("1-0", None, "Ping.", "push")
+    assert with_unanswered([interrupted(0, "a"), push]) == ([push], ["a"])
+
+
+@given(st.lists(st.sampled_from("xqp"), max_size=20), budgets)
+def test_with_interrupted_questions_roles_still_alternate(kinds: list[str], budget: int) -> None:
+    made = {
+        "x": lambda at: interrupted(at, "a"),
+        "q": lambda at: turn(at, 3),
+        "p": lambda at: Turn(f"{at}-0", "b", None, "running"),
+    }
+    turns, _ = with_unanswered([made[kind](at) for at, kind in enumerate(kinds)])
+    roles = [message.role for message in shown(turns, budget)]
+    assert roles == ["user", "assistant"] * (len(roles) // 2)
+
+
+@given(st.lists(st.text(min_size=1, max_size=40), max_size=10), budgets)
+def test_the_newest_texts_that_fit_are_kept(texts: list[str], budget: int) -> None:
+    kept = newest(texts, budget, len)
+    assert kept == texts[len(texts) - len(kept) :]
+    assert sum(map(len, kept)) <= budget
+    assert len(kept) == len(texts) or sum(map(len, texts[-len(kept) - 1 :])) > budget
