@@ -80,6 +80,34 @@ def ask(
 
 
 @app.command()
+def chat(
+    *,
+    message: Annotated[str | None, typer.Option("--message", "-m", help="Ask this one question, and leave.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model or a preset. Default: the first that is ready, presets before models.")
+    ] = None,
+    conversation: Annotated[str | None, typer.Option(help="Go on with this conversation, such as conv_s0_….")] = None,
+    last: Annotated[bool, typer.Option("--last", help="Go on with the newest conversation.")] = False,
+    user: Annotated[str, typer.Option(help="The end user to chat as; a key of one user needs none.")] = "",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: one question, and one object with all there is of its answer.")
+    ] = False,
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Chat in the terminal; /help there lists what can be typed. In a pipe, all of standard input is one question.
+
+    Ends with status 0 when it is answered or the chat is left, 1 when there is no answer, 2 for a wrong option or no
+    question, 130 when the answer was interrupted.
+    """
+    from penstock import target
+    from penstock.chat.start import Options, start
+
+    options = Options(model, user, conversation, last, message, as_json)
+    raise typer.Exit(start(target.find(url, data), options))
+
+
+@app.command()
 def status(url: Url = None, data: Data = DEFAULT_DATA) -> None:
     """Show what waits, who works and how fast."""
     from rich.console import Console

@@ -76,9 +76,9 @@ class Stack:
         chosen = flags or ("--engine", "scripted", "--served-name", "scripted")
         return self.start("inference_worker", chosen, settings)
 
-    def access(self, **settings: str) -> int:
-        """An access process; returns its port once it answers."""
-        port = free_port()
+    def access(self, port: int | None = None, **settings: str) -> int:
+        """An access process, on a free port or in the place of one that has ended; returns its port once it answers."""
+        port = port or free_port()
         defaults = {
             "PENSTOCK_ACCESS__PORT": str(port),
             "PENSTOCK_ACCESS__BOOTSTRAP_KEY": API_KEY,
@@ -86,7 +86,8 @@ class Stack:
         }
         child = self.start("access", [], defaults | settings)
         wait_until(lambda: self._answers(child, port, "/livez"), f"access on {port} answering\n{child.log[-2000:]}", 30)
-        self.access_ports.append(port)
+        if port not in self.access_ports:
+            self.access_ports.append(port)
         return port
 
     def start(self, module: str, flags: Sequence[str], settings: dict[str, str]) -> Child:
