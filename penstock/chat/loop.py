@@ -229,7 +229,7 @@ class Chat:
     def _export(self, file: str) -> None:
         conversation = self._current()
         path = Path(file or screen.file_name(conversation.title)).expanduser()
-        items = self._api.items(conversation.id)
+        items = [item for item in self._api.items(conversation.id) if item.text]
         text = screen.markdown(conversation.title, items, self._citations(items))
         try:
             with path.open("x", encoding="utf-8", errors="replace") as opened:
@@ -253,7 +253,8 @@ class Chat:
 
     def _show(self, items: Sequence[Item]) -> None:
         for item in items:
-            self._terminal.say(screen.item_lines(item))
+            if item.text:
+                self._terminal.say(screen.item_lines(item))
 
     def _citations(self, items: Sequence[Item]) -> dict[str, Sequence[Citation]]:
         """What answers cite, as far as their responses are still stored."""

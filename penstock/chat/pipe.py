@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.chat import screen
 from penstock.chat.api import Api, Question
-from penstock.chat.asking import Asking
+from penstock.chat.asking import Asking, GaveUp
 from penstock.chat.said import Answer, Conversation, Ended, Model, Text, Voided
 from penstock.errors import CommandError
 
@@ -31,6 +31,9 @@ def ask(api: Api, model: Model, conversation: Conversation | None, text: str, *,
         with contextlib.suppress(CommandError):
             asking.cancel()
         raise
+    except GaveUp as gave_up:
+        where = f"'penstock chat --conversation {conversation.id}'"
+        raise GaveUp(f"{gave_up} The answer may go on: {where} shows it when Penstock is back.") from gave_up
     if as_json:
         print(json.dumps(_object(answer, model, conversation)))  # in ASCII: whole in every encoding
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TextIO
 
 from penstock.chat import pipe, said, terminal
 from penstock.chat.api import Api, opened
@@ -42,7 +43,7 @@ def start(at: Target, options: Options) -> int:
     terminal.survive_encodings()
     if options.conversation and options.last:
         raise Misused("Give --conversation or --last, not both.")
-    is_person = options.message is None and sys.stdin.isatty() and sys.stdout.isatty()
+    is_person = options.message is None and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
     if is_person and options.as_json:
         raise Misused("--json is for one question: give it with --message, or on standard input.")
     question = "" if is_person else _question(options.message)
@@ -55,9 +56,15 @@ def start(at: Target, options: Options) -> int:
     return 0
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person is at the other end; a stream that is closed is ``None``."""
+    return stream is not None and stream.isatty()
+
+
 def _question(message: str | None) -> str:
     """``--message``, else all of standard input."""
-    text = askable(sys.stdin.read() if message is None else message).strip("\r\n")
+    text: str = message if message is not None else sys.stdin.read() if sys.stdin else ""
+    text = askable(text).strip("\r\n")
     if not text.strip():
         raise Misused("There is no question: give it with --message, or on standard input.")
     return text

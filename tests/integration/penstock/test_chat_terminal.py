@@ -113,7 +113,7 @@ def test_conversations_are_listed_switched_renamed_and_deleted(ana: Person, api:
     assert f"First of two ({first})" in ana.says("/switch 2").sees_prompt()
     assert "second tokens=3" in ana.says(f"/switch {second}").sees_prompt()
 
-    ana.says("/title A better name").sees("A better name")
+    ana.says("/title A better name").sees("The title is: A better name")
     assert api.conversation(second).title == "A better name"
     ana.says("/delete").sees("[y/N]")
     assert "Nothing is deleted" in ana.says("").sees_prompt()
