@@ -73,10 +73,11 @@ def ask(
 ) -> None:
     """Ask one question; the answer streams, and what it cites follows."""
     from penstock import answers, target
+    from penstock.chat.screen import harmless
 
     at = target.find(url, data)
-    answer = answers.stream(answers.connect(at.url, at.key), model, question, _write)
-    typer.echo(answers.footnotes(answer))
+    answer = answers.stream(answers.connect(at.url, at.key), model, question, lambda text: _write(harmless(text)))
+    typer.echo(harmless(answers.footnotes(answer)))
 
 
 @app.command()

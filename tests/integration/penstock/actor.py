@@ -45,14 +45,15 @@ class Actor:
 
     @property
     def streams(self) -> list[Heard]:
-        """The requests for a response's events."""
-        return [one for one in self.heard if one.path.startswith("/v1/responses") and not one.path.endswith("/cancel")]
+        """The requests for an answer's events."""
+        asked = [one for one in self.heard if one.path.startswith(("/v1/responses", "/v1/chat"))]
+        return [one for one in asked if not one.path.endswith("/cancel")]
 
     def answer(self, method: str, path: str) -> str | tuple[int, str] | dict[str, Any]:
         """What is said to a request that was just heard."""
         if path.endswith("/cancel"):
             return response("", status="cancelled")
-        if path.startswith("/v1/responses"):
+        if path.startswith(("/v1/responses", "/v1/chat")):
             return self.scenes[min(len(self.streams), len(self.scenes)) - 1]
         if path.startswith("/v1/models"):
             return {"data": [{"id": "actor", "state": "ready", "kind": "generate"}]}
@@ -119,6 +120,13 @@ def ended(text: str, *titles: str, status: str = "completed", **more: Any) -> st
     """The end of an answer whose marks [1], [2], … name passages of these titles."""
     marks = [{"index": text.index(f"[{n}]"), "title": title} for n, title in enumerate(titles, 1)]
     return frame({"type": f"response.{status}", "response": response(text, marks, status=status, **more)}, "99-aa")
+
+
+def completion(text: str) -> str:
+    """A whole answer as chat completions stream it."""
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "actor"}
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop"}
+    return frame({**chunk, "choices": [choice]}) + "data: [DONE]\n\n"
 
 
 def response(text: str, marks: Sequence[dict[str, Any]] = (), **more: Any) -> dict[str, Any]:

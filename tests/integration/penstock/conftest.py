@@ -50,9 +50,14 @@ def admin(pair: Stack) -> Callable[..., Any]:
 
 def chat(*arguments: str, said: str | bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """``penstock chat`` in a pipe, with ``said`` on its standard input."""
+    return penstock("chat", *arguments, said=said, **environment)
+
+
+def penstock(*arguments: str, said: str | bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Any command in a pipe."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK", "REDIS", "MILVUS"))}
     return subprocess.run(
-        [sys.executable, "-m", "penstock", "chat", *arguments],
+        [sys.executable, "-m", "penstock", *arguments],
         input=said.encode() if isinstance(said, str) else said,
         capture_output=True,
         check=False,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from penstock.chat.api import Api
-from tests.integration.penstock.actor import CONVERSATION, RESPONSE, acting, created, delta, ended
-from tests.integration.penstock.conftest import chat
+from tests.integration.penstock.actor import CONVERSATION, RESPONSE, acting, completion, created, delta, ended
+from tests.integration.penstock.conftest import chat, penstock
 from tests.servers import free_port, wait_until
 from tests.stack import API_KEY
 
@@ -102,6 +102,17 @@ def test_a_wrong_use_ends_with_two(arguments: list[str], said: str) -> None:
     assert told.stderr
 
 
+def test_a_closed_standard_input_is_no_question(url: str) -> None:
+    def without_input(*more: str) -> int:
+        command = 'exec "$@" <&-'
+        words = ["sh", "-c", command, "sh", sys.executable, "-m", "penstock", "chat", "--url", url, *more]
+        environment = os.environ | {"PENSTOCK_API_KEY": API_KEY}
+        return subprocess.run(words, check=False, capture_output=True, env=environment, timeout=60).returncode
+
+    assert without_input() == 2
+    assert without_input("-m", "tokens=1") == 0
+
+
 def test_where_nobody_answers_it_says_how_to_start() -> None:
     told = chat("--url", f"http://127.0.0.1:{free_port()}", "-m", "x")
     assert told.returncode == 1
@@ -130,6 +141,8 @@ def test_a_reader_that_has_enough_cancels_the_answer(url: str, api: Api) -> None
         assert process.stdout.read(1)
         process.stdout.close()
         assert process.wait(30) == 1
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
     assert cancelled(api)
 
 
@@ -142,6 +155,12 @@ def test_no_sequence_of_a_model_reaches_the_output() -> None:
     assert "[1] ␛]0;mine␇".encode() in told.stderr
     assert not set(shown) & {0x1B, 0x07, 0x0D, 0x7F}
     assert "\x9b".encode() not in shown
+
+
+def test_ask_is_as_careful() -> None:
+    with acting(completion(f"Hi{HOSTILE}")) as actor:
+        told = penstock("ask", "--url", actor.url, "x", PYTHONUTF8="1")
+    assert told.stdout.rstrip() == "Hi␛]0;mine␇␛[2J\N{REPLACEMENT CHARACTER}31m␡".encode()
 
 
 def test_json_carries_the_same_as_data() -> None:
