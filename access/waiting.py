@@ -13,11 +13,14 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from fastapi import Request
+
 from access.answer import Accepted, OnQueued
 from access.asked import Asked
 from access.context import Context
 from access.follower import Follower
 from access.leaving import client_left, grace
+from access.presence import while_present
 from access.ratelimits import headers_of
 from access.submission import AlreadyAnswered
 from contracts.connection import REDIS_UNAVAILABLE
@@ -90,6 +93,18 @@ async def begin(context: Context, asked: Asked, *, stream: bool) -> Begun:
     if work.done():
         work.result()
     return begun
+
+
+async def begin_stream(request: Request, context: Context, asked: Asked) -> Begun:
+    """``begin`` for a stream. In a conversation it may wait for another answer before anything is sent; a client that
+    leaves meanwhile is noticed.
+
+    Raises:
+        ClientLeft: it has left.
+        PenstockError: see ``begin``.
+    """
+    beginning = begin(context, asked, stream=True)
+    return await (beginning if asked.session is None else while_present(request, beginning))
 
 
 async def begin_unattended(context: Context, asked: Asked) -> None:

@@ -30,7 +30,7 @@ from access.routes.bodies import (
 )
 from access.routes.direct import Direct, InHeaders
 from access.transcript import Transcript
-from access.waiting import Begun, begin
+from access.waiting import Begun, begin, begin_stream
 from contracts.errors import PenstockError
 from contracts.messages import ChatMessage, GenerationParameters
 
@@ -114,7 +114,7 @@ async def create_chat_completion(
     )
     if not body.stream:
         return await while_present(request, _whole(context, asked))
-    begun = await begin(context, asked, stream=True)
+    begun = await begin_stream(request, context, asked)
     return _stream(context, begun, bool(body.stream_options and body.stream_options.include_usage))
 
 

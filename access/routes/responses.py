@@ -36,7 +36,7 @@ from access.routes.direct import Direct, InHeaders
 from access.stored import Stored
 from access.submission import AlreadyAnswered
 from access.transcript import Transcript
-from access.waiting import Begun, begin, begin_unattended
+from access.waiting import Begun, begin, begin_stream, begin_unattended
 from contracts.errors import CallerError, Conflict, NotFound, PenstockError
 from contracts.ids import RESPONSE_PREFIX, BadId, parse_public
 from contracts.messages import ChatMessage, GenerationParameters, InferenceRequest
@@ -124,7 +124,7 @@ async def create_response(
         return await _in_background(context, asked, stream=body.stream)
     if not body.stream:
         return await while_present(request, _whole(context, asked))
-    return _stream(context, asked, await begin(context, asked, stream=True))
+    return _stream(context, asked, await begin_stream(request, context, asked))
 
 
 @router.get("/v1/responses/{response_id}")

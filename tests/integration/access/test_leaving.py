@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import httpx2
+import pytest
 from openai import OpenAI
 
 from contracts import keys
 from contracts.ids import COMPLETION_PREFIX, RESPONSE_PREFIX, RequestId, parse_public
 from tests.servers import wait_until
-from tests.stack import Stack
+from tests.stack import API_KEY, Stack
 
 LONG = "tokens=2000 pause=0.05"
 SHORT = "tokens=20 pause=0.05"
 LINGER = {"x-penstock-leave": "linger"}
 CANCEL = {"x-penstock-leave": "cancel"}
 RUN = {"x-penstock-leave": "run"}
+NEVER_MIND = "tokens=3 Never mind."
 
 
 def test_an_unstored_completion_is_cancelled_at_once(pair: Stack, store: Any) -> None:
@@ -75,6 +78,24 @@ def test_a_client_that_leaves_while_it_waits_comes_back_to_another_process_and_i
 
     assert events[-1].type == "response.completed"
     assert there.responses.retrieve(response).output_text
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/responses"])
+def test_a_client_that_leaves_while_another_answer_keeps_its_conversation_busy_has_asked_nothing(
+    pair: Stack, path: str
+) -> None:
+    client = pair.client()
+    conversation = client.conversations.create().id
+    client.responses.create(model="plain", input=SHORT, conversation=conversation, background=True)
+    second = {"model": "plain", "conversation": conversation, "stream": True}
+    asked = {"messages": [{"role": "user", "content": NEVER_MIND}]} if "chat" in path else {"input": NEVER_MIND}
+    headers = {"authorization": f"Bearer {API_KEY}"} | CANCEL
+    with pytest.raises(httpx2.ReadTimeout):  # nothing is sent while it waits; then the connection is closed
+        httpx2.post(f"{pair.url()}{path}", json=second | asked, headers=headers, timeout=0.5)
+
+    client.responses.create(model="plain", input="tokens=2", conversation=conversation)
+    items: Any = client.conversations.items.list(conversation, order="asc").data
+    assert [item.content[0].text for item in items if item.role == "user"] == [SHORT, "tokens=2"]
 
 
 def test_a_client_that_leaves_while_it_waits_and_does_not_come_back_waits_no_longer(pair: Stack, store: Any) -> None:
