@@ -14,12 +14,11 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import hiredis  # noqa: F401  # pyright: ignore[reportUnusedImport]  (its presence makes redis-py safe, see above)
+import hiredis
 from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -105,7 +104,8 @@ class _Connection(Connection):
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        return _SERIALIZER.pack(*args)
+        name, *values = args
+        return [hiredis.pack_command((*name.split(), *values))]  # CONFIG GET, say, goes as two words
 
     async def arrivals(self) -> list[Any]:
         """All that has arrived, as soon as something has; for a subscription, where nothing is anybody's answer.
@@ -159,9 +159,6 @@ class _Pool(ConnectionPool):
             await connection.disconnect()
         self._available_connections.append(connection)
         self._free.release()
-
-
-_SERIALIZER = HiredisRespSerializer()
 
 
 def _client(url: str, **settings: Any) -> Redis:
