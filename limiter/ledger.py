@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -23,6 +24,8 @@ from limiter.spending import KINDS, Spending, period
 from limiter.tariff import Cost
 
 STATUS_SECONDS = 10
+LIMITS_KEPT = 10_000
+"""Tenants whose limits are understood anew only when they were changed: they are looked at twice a second."""
 
 Row = Mapping[bytes, bytes]
 
@@ -36,6 +39,7 @@ class Ledger:
         self._defaults = defaults
         self._lock = lock
         self._commits = 0
+        self._limits = lru_cache(LIMITS_KEPT)(self._read_limits)
 
     async def reservations(self) -> dict[RequestId, Reservation]:
         """Every grant that has not been settled."""
@@ -54,7 +58,7 @@ class Ledger:
             rows = iter(await pipe.execute())
         return {
             tenant: Tenant(
-                limits=self._limits(tenant, next(rows)),
+                limits=self._limits(tenant, frozenset(next(rows).items())),
                 estimates=_estimates(next(rows)),
                 spending=Spending({name: _cost(next(rows)) for name in periods}),
             )
@@ -75,7 +79,7 @@ class Ledger:
             for tenant in tenants:
                 pipe.hgetall(keys.limits(tenant))
             rows = await pipe.execute()
-        return {tenant: self._limits(tenant, row) for tenant, row in zip(tenants, rows, strict=True)}
+        return {tenant: self._limits(tenant, frozenset(row.items())) for tenant, row in zip(tenants, rows, strict=True)}
 
     async def commit(self, tenure: Tenure, entries: Sequence[Entry]) -> frozenset[RequestId]:
         """Write what was decided, all of it in one step; the ids on which a final verdict stood already.
@@ -95,8 +99,8 @@ class Ledger:
                 pipe.expire(keys.gate_status(), STATUS_SECONDS)
             await pipe.execute()
 
-    def _limits(self, tenant: TenantId, row: Row) -> Limits:
-        limits, bad = limits_of({name.decode(): value.decode() for name, value in row.items()}, self._defaults)
+    def _read_limits(self, tenant: TenantId, row: frozenset[tuple[bytes, bytes]]) -> Limits:
+        limits, bad = limits_of({name.decode(): value.decode() for name, value in row}, self._defaults)
         for name in bad:
             logs.get().warning("limiter.bad_limit", sentence=f"The limit {name} makes no sense.", tenant=tenant)
         return limits

@@ -161,6 +161,8 @@ class _Reign:
         while True:
             status = self._gate.status(self._clock.now_ms())
             self._parts.metrics.load(status)
+            self._parts.metrics.decided(self._gate.decisions)
+            self._gate.decisions.clear()
             await self._parts.ledger.publish_status(status)
             self._gate.close_idle(self._clock.now_ms())
             await asyncio.sleep(STATUS_SECONDS)
@@ -200,8 +202,6 @@ class _Reign:
         return current, awaited
 
     def _measure(self, since: float | None) -> None:
-        self._parts.metrics.decided(self._gate.decisions)
-        self._gate.decisions.clear()
         if since is not None:
             self._parts.metrics.decision_seconds.observe(time.monotonic() - since)
 
