@@ -27,7 +27,9 @@ from contracts.errors import EngineError, PenstockError
 from contracts.ids import SessionId, TenantId, new_request_id, shard_of
 from contracts.messages import GenerationParameters
 
-AT_ONCE = 64
+AT_ONCE = 256
+AT_ONCE_OF_A_TENANT = 32
+"""They may wait long at the gate, and those of one tenant must not keep out the others'."""
 KEPT = timedelta(minutes=5)
 """How long its text stays behind its end, for a process that takes it over; its name is known for twice that."""
 PAUSE_AFTER_FAILURE = timedelta(minutes=1)
@@ -78,17 +80,15 @@ class Asides:
         self._patience = patience
         self._deadline = deadline
         self._noted: asyncio.Queue[Aside] = asyncio.Queue()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, TenantId] = {}
         self._resting: dict[str, float] = {}
 
     def note(self, asked: Asked, recalled: Recalled) -> None:
         """Take up what a turn leaves to do, unless it is under way here, or has failed here a moment ago."""
         for due in self._dues:
             aside = due(asked, recalled)
-            if aside is None or aside.name in self._under_way or len(self._under_way) >= AT_ONCE:
-                continue
-            if self._resting.get(aside.name, 0.0) < time.monotonic():
-                self._under_way.add(aside.name)
+            if aside is not None and self._may_begin(aside):
+                self._under_way[aside.name] = aside.tenant
                 self._noted.put_nowait(aside)
 
     async def run(self, answering: Answering) -> NoReturn:
@@ -97,6 +97,12 @@ class Asides:
             while True:
                 aside = await self._noted.get()
                 tasks.create_task(self._do(answering, aside), name=f"aside {aside.name}")
+
+    def _may_begin(self, aside: Aside) -> bool:
+        if aside.name in self._under_way or self._resting.get(aside.name, 0.0) > time.monotonic():
+            return False
+        of_tenant = sum(tenant == aside.tenant for tenant in self._under_way.values())
+        return len(self._under_way) < AT_ONCE and of_tenant < AT_ONCE_OF_A_TENANT
 
     async def _do(self, answering: Answering, aside: Aside) -> None:
         try:
@@ -110,7 +116,7 @@ class Asides:
             log.exception("aside.failed", sentence="An aside met a bug.", session=aside.session)
             self._rest(aside)
         finally:
-            self._under_way.discard(aside.name)
+            del self._under_way[aside.name]
 
     async def _ask(self, answering: Answering, aside: Aside) -> None:
         words = aside.words()
@@ -118,7 +124,7 @@ class Asides:
         if answer.late:
             raise EngineError("The deadline came before the end.", code="deadline_exceeded")
         # An earlier request of the same name may have been about fewer turns, or more.
-        await aside.keep(answer.text, answer.request.metadata.get(_UNTIL, words.until))
+        await aside.keep(answer.text, answer.request.extensions.get(_UNTIL, words.until))
 
     def _asked(self, aside: Aside, words: Words) -> Asked:
         """Charged to the tenant, not to the user: its limits are for what the user asks."""
@@ -141,7 +147,7 @@ class Asides:
             background=True,
             idempotency_key=aside.name,  # a client's has a line break in it, so it is never taken for one of these
             fingerprint=keys.hashed(aside.name),
-            metadata={_UNTIL: words.until},
+            extensions={_UNTIL: words.until},
             created_at=time.time(),
         )
 

@@ -1,4 +1,5 @@
--- learn, switch_learning, forget, advance_learning: facts that a user's conversations have told.
+-- switch_learning, learn, forget, advance_learning: facts that a user's conversations have told. A user's hash is in no
+-- shard, so the first three are given its key and touch nothing else.
 --
 -- A user's hash holds them by name, and under SINCE the time from which turns may teach; without it nothing is learned.
 -- To forget moves that time to now, so what was said before teaches nothing again: not by a request that runs already,

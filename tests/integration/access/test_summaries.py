@@ -37,7 +37,13 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("summaries")
     with (
         redis_server(embedded_redis.bundled_binary(), folder) as url,
-        stack(url, folder, MILVUS_URI="http://127.0.0.1:9", PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS)) as made,
+        stack(
+            url,
+            folder,
+            MILVUS_URI="http://127.0.0.1:9",
+            PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS),
+            PENSTOCK_ACCESS__PUBLISHERS='{"hotels": {"tenants": ["default"]}}',
+        ) as made,
     ):
         made.worker("--engine", "scripted", "--served-name", "scripted", "--max-model-len", "1024")
         made.access()
@@ -196,6 +202,19 @@ def test_what_a_hostile_turn_has_written_into_it_stays_data(here: Http, store: A
     assert first.content.split(f"{delimiter}\n")[1] == f"{summary['text']}\n"
 
 
+def test_a_pushed_prompt_is_asked_behind_it_too(here: Http, store: Any) -> None:
+    conversation = full(here)
+    ask(here, conversation)
+    summary = summarised(here, conversation)
+    payload = json.dumps({"model": "plain", "prompt": "tokens=2"})
+    order = {"id": conversation, "tenant": "default", "conversation": conversation, "type": "prompt"}
+    store.xadd(keys.push("hotels"), {**order, "payload": payload})
+    wait_until(lambda: store.xlen(keys.push("hotels")) == 0, "the push")
+    [request] = [one for one in requests(store) if one.key == "push-hotels"]
+    assert isinstance(request.task, Generate)
+    assert f"{summary['text'].strip()}\n---" in request.task.messages[1].content
+
+
 def test_devices_hear_of_it(town: Stack, here: Http) -> None:
     conversation = full(here)
     with device(town.access_ports[1], conversation) as listening:
@@ -267,9 +286,12 @@ def prompt_of(store: Any, response: dict[str, Any]) -> Any:
 
 def asides(store: Any, conversation: str) -> list[InferenceRequest]:
     """The requests that were queued to summarise a conversation, by the words of its turns."""
+    return [one for one in requests(store) if one.key == "asides" and conversation in one.question]
+
+
+def requests(store: Any) -> list[InferenceRequest]:
     bodies = [store.hget(key, "body") for key in store.scan_iter(f"{keys.shard_prefix(Shard(0))}request:*", 1000)]
-    requests = [InferenceRequest.decode(body) for body in bodies if body]
-    return [one for one in requests if one.key == "asides" and conversation in one.question]
+    return [InferenceRequest.decode(body) for body in bodies if body]
 
 
 def session_of(conversation: str) -> SessionId:

@@ -17,7 +17,18 @@ import pytest
 from redis.crc import key_slot
 
 from contracts import keys
-from contracts.functions import Chunk, Ending, GateBook, Grant, Library, Push, Pushes, Submission
+from contracts.functions import (
+    Chunk,
+    Ending,
+    GateBook,
+    Grant,
+    LearnedFacts,
+    Library,
+    Push,
+    Pushes,
+    Submission,
+    Summaries,
+)
 from contracts.functions.gate import (
     Corrected,
     Entry,
@@ -58,7 +69,7 @@ async def monitor(every_server: str) -> AsyncIterator[Monitor]:
 async def test_every_function_stays_in_the_slot_of_its_shard(desk: Desk, monitor: Monitor, shard: Shard) -> None:
     await call_all(desk, shard)
     seen = await monitor.until(desk)
-    assert seen.functions == {name for name in FUNCTIONS if not name.startswith("gate_")}
+    assert seen.functions == {name for name in FUNCTIONS if not name.startswith(("gate_", "profile_"))}
     assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.shard_prefix(shard).encode())}
     assert seen.kinds >= {"request", "replies", "requests", "leases", "suspects", "emptying", "bell", "deadlines"}
     assert seen.kinds >= {"grants", "mailbox", "usage", "idempotency", "deadletters", "session", "turns"}
@@ -69,6 +80,19 @@ async def test_the_gate_stays_in_its_own_slot(desk: Desk, monitor: Monitor) -> N
     seen = await monitor.until(desk)
     assert seen.functions == {name for name in FUNCTIONS if name.startswith("gate_")}
     assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.gate_prefix().encode())}
+
+
+async def test_what_is_learned_of_a_user_stays_in_the_users_slot(desk: Desk, monitor: Monitor) -> None:
+    facts, acme = LearnedFacts(Library(desk.redis)), TenantId("acme")
+    await facts.switch(acme, "ana", on=True)
+    fact = b'{"value": "Ana", "at": 9000000000000}'
+    for _ in range(2):
+        assert await facts.learn(acme, "ana", 9_000_000_000_000, {"name": fact})
+    await facts.forget(acme, "ana")
+    await facts.switch(acme, "ana", on=False)
+    seen = await monitor.until(desk)
+    assert seen.functions == {name for name in FUNCTIONS if name.startswith("profile_")}
+    assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.learned(acme, "ana").encode())}
 
 
 async def test_two_shards_lie_in_two_slots(desk: Desk, monitor: Monitor) -> None:
@@ -110,7 +134,7 @@ class Monitor:
 async def call_all(desk: Desk, shard: Shard) -> None:
     """Every function of the delivery protocol, on ways that touch every kind of key."""
     protocol, session = desk.protocol, SessionId(new_request_id(shard))
-    await desk.redis.hset(keys.session(session), "tenant", "acme")
+    await desk.redis.hset(keys.session(session), mapping={"tenant": "acme", "summarize": "1"})
     await desk.redis.xadd(keys.mailbox(shard, ACCESS), {"": ""})
     waits, gives_up, runs = (desk.request(id=new_request_id(shard), session=session) for _ in range(3))
     for request in (waits, gives_up):
@@ -129,6 +153,8 @@ async def call_all(desk: Desk, shard: Shard) -> None:
     await protocol.detach(grant.id, ACCESS)
     push = Push("push-1", "hotels", TenantId("acme"), session, "Ping.")
     assert (await Pushes(Library(desk.redis)).push(push)).outcome == "ok"
+    assert await Summaries(Library(desk.redis)).keep(session, TenantId("acme"), "1-0", b"{}") == "ok"
+    await LearnedFacts(Library(desk.redis)).advance(session, TenantId("acme"), "1-0")
     await lose_one(desk, shard)
     await protocol.sweep(shard, every=LEASE)
 

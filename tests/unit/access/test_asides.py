@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from access.asides import AT_ONCE, Aside, Asides, Words
+from access.asides import AT_ONCE_OF_A_TENANT, Aside, Asides, Words
 from access.asked import Asked
 from access.recalling import NOTHING
 from contracts.errors import LimitExceeded
@@ -91,8 +91,9 @@ async def test_what_fails_rests_and_the_others_go_on(error: Exception) -> None:
 
 
 async def test_there_is_a_most_at_once() -> None:
-    names = [str(number) for number in range(AT_ONCE + 1)]
-    noted, answering = asides(*names, "later"), Refusing(LimitExceeded("No."), AT_ONCE)
+    """Of a tenant: those of others are not kept out."""
+    names = [str(number) for number in range(AT_ONCE_OF_A_TENANT + 1)]
+    noted, answering = asides(*names, "later"), Refusing(LimitExceeded("No."), AT_ONCE_OF_A_TENANT)
     for _ in names:
         noted.note(asked(SESSION), NOTHING)
     async with doing(noted, answering):
@@ -101,7 +102,7 @@ async def test_there_is_a_most_at_once() -> None:
         answering.often += 1
         noted.note(asked(SESSION), NOTHING)
         await answering.bell.wait()
-    assert answering.names == [*names[:AT_ONCE], "later"]
+    assert answering.names == [*names[:AT_ONCE_OF_A_TENANT], "later"]
 
 
 async def test_it_is_a_batch_request_whose_name_no_clients_key_can_be() -> None:
