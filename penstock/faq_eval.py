@@ -1,7 +1,7 @@
 """``penstock faq eval``: how well a store answers questions whose answers are known, beside either ranker alone.
 
 Each question is searched once over the public API, which says of every passage what the fusion, the cosine and BM25
-make of it. The fusion is held to the threshold that the bot refuses by; the others get the one that suits these very
+make of it. The fusion is held to the thresholds that the bot refuses by; the others get the one that suits these very
 questions best.
 """
 
@@ -29,17 +29,19 @@ ByRanker = Mapping[str, Sequence[Ranked]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What each ranker made of the questions of each language, and the hybrid's threshold."""
+    """What each ranker made of the questions of each language, and the hybrid's thresholds."""
 
     ranked: Mapping[str, ByRanker]
-    threshold: float
+    thresholds: Mapping[str, float]
 
     @property
     def scores(self) -> dict[str, dict[str, Score]]:
         """By language and ranker."""
-        thresholds = {"hybrid": self.threshold}
         return {
-            name: {ranker: score(ranked, thresholds.get(ranker)) for ranker, ranked in by_ranker.items()}
+            name: {
+                ranker: score(ranked, self.thresholds[name] if ranker == "hybrid" else None)
+                for ranker, ranked in by_ranker.items()
+            }
             for name, by_ranker in self.ranked.items()
         }
 
@@ -78,15 +80,16 @@ def evaluate(
 ) -> Evaluation:
     """Search every question, one after the other."""
     ranked: dict[str, dict[str, list[Ranked]]] = {}
-    threshold = 0.0
+    thresholds: dict[str, float] = {}
     for number, one in enumerate(questions, start=1):
         found = search(one.question)
-        threshold = found["threshold"]
-        by_ranker = ranked.setdefault(language(one.question), {ranker: [] for ranker in RANKERS})
+        spoken = language(one.question)
+        thresholds[spoken] = found["threshold"]
+        by_ranker = ranked.setdefault(spoken, {ranker: [] for ranker in RANKERS})
         for ranker, made in rankings(one, found).items():
             by_ranker[ranker].append(made)
         advance(number, len(questions))
-    return Evaluation(dict(sorted(ranked.items())), threshold)
+    return Evaluation(dict(sorted(ranked.items())), thresholds)
 
 
 def rankings(asked: Question, found: Mapping[str, Any]) -> dict[str, Ranked]:

@@ -103,12 +103,13 @@ def read_questions(content: bytes) -> list[Question]:
         raise DecodeError(f"not a question: {error}") from error
 
 
-def evaluate(observations: Sequence[Observation], calibration: Calibration) -> dict[str, Score]:
-    """The figures of each ranker by its name: ``dense``, ``bm25``, ``rrf`` and ``fused``."""
+def evaluate(observations: Sequence[Observation], calibration: Calibration, language: Language) -> dict[str, Score]:
+    """The figures of ``dense``, ``bm25``, ``rrf`` and ``fused``, for the questions in ``language``."""
     rankers: dict[str, Ranker] = {"dense": _dense, "bm25": _bm25, "rrf": _rrf, "fused": _fused(calibration)}
-    thresholds = {"fused": calibration.threshold}
+    thresholds = {"fused": calibration.thresholds[language]}
+    spoken = [one for one in observations if one.language == language]
     return {
-        name: score([Ranked(one.answer, *rank(one)) for one in observations], thresholds.get(name))
+        name: score([Ranked(one.answer, *rank(one)) for one in spoken], thresholds.get(name))
         for name, rank in rankers.items()
     }
 

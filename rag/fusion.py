@@ -20,22 +20,24 @@ import msgspec
 
 from contracts.messages import Passage
 from rag.store import Hit
-from rag.terms import Language, language, terms
+from rag.terms import Language, is_pair, language, terms
 
 FEATURES = ("one", "cosine", "lead", "matched", "share")
-"""What is known of a candidate: 1; its cosine; by how much that exceeds the mean of the dense hits; how many terms of
-the question it contains, rare ones counting full; its BM25 as a share of the best."""
+"""What is known of a candidate: 1; its cosine; by how much that exceeds the mean of the dense hits; how many words and
+Chinese characters of the question it contains, rare ones counting full; its BM25 as a share of the best."""
+BY_MEANING = frozenset({"cosine", "lead"})
+"""Those of them that the embedding model says."""
 
 Features = tuple[float, ...]
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learned about one embedding model: weights per language, and the threshold below which to refuse."""
+    """What was learned about one embedding model: weights by language, and thresholds below which to refuse."""
 
     model: str
     features: tuple[str, ...]
     weights: dict[Language, tuple[float, ...]]
-    threshold: float
+    thresholds: dict[Language, float]
 
     @classmethod
     def read(cls, wire: bytes) -> Calibration:
@@ -92,7 +94,9 @@ def describe(question: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> lis
     unlisted = min(cosines.values(), default=0.0)
     usual = sum(cosines.values()) / len(cosines) if cosines else 0.0
     best_match = max(matches.values(), default=0.0) or 1.0
-    rarity = _rarity(set(terms(question)), [hit.terms for hit in hits.values()])
+    # Pairs of characters rank, in BM25. Here they would count again what their characters have said.
+    asked = {term for term in terms(question) if not is_pair(term)}
+    rarity = _rarity(asked, [hit.terms for hit in hits.values()])
     found: list[Candidate] = []
     for id, hit in hits.items():
         cosine = cosines.get(id, unlisted)

@@ -15,6 +15,7 @@ from rag.embedding import Embedder
 from rag.fusion import Calibration, Ranking, fuse
 from rag.settings import RagSettings
 from rag.store import Hit, PassageStore
+from rag.terms import language
 
 Skipped = Literal["timeout", "unavailable"]
 
@@ -56,7 +57,7 @@ class Retriever:
             return Retrieval(skipped="timeout")
         except PenstockError:
             return Retrieval(skipped="unavailable")
-        if ranking.answerable < self.threshold:
+        if ranking.answerable < self.threshold(question):
             return Retrieval()
         return Retrieval(passages=ranking.passages[: self._settings.passages if limit is None else limit])
 
@@ -82,11 +83,10 @@ class Retriever:
             raise group.exceptions[0] from group
         return meaning.result(), words.result()
 
-    @property
-    def threshold(self) -> float:
-        """Below this probability of an answer a question is refused."""
+    def threshold(self, question: str) -> float:
+        """Below this probability of an answer ``question`` is refused: as set, else as calibrated for its language."""
         chosen = self._settings.threshold
-        return self._calibration.threshold if chosen is None else chosen
+        return self._calibration.thresholds[language(question)] if chosen is None else chosen
 
     async def _by_meaning(self, tenant: TenantId, collections: Sequence[str], question: str) -> list[Hit]:
         [vector] = await self._embedder.embed([question])

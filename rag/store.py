@@ -22,7 +22,7 @@ from rag.filters import bind
 from rag.milvus import QUERY_LIMIT, Milvus, Row
 from rag.terms import terms
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MAX_TEXT_BYTES = 32_000
 _PARTITIONS = 16
 _FLUSH_ROWS = 200

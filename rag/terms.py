@@ -2,8 +2,9 @@
 
 We cut terms ourselves, and Milvus only splits at blanks, so that every server ranks alike: Milvus has stemmers and a
 Chinese segmenter that Milvus Lite lacks. English words lose case, plural and tense; Chinese becomes overlapping pairs
-of characters, which need no dictionary (Nie, Gao, Zhang, Zhou: "On the use of words and n-grams for Chinese information
-retrieval", 2000). Pairs are written as their code points: a tokenizer that would split Chinese leaves them whole.
+of characters and the characters themselves, which need no dictionary (Nie, Gao, Zhang, Zhou: "On the use of words and
+n-grams for Chinese information retrieval", 2000): the characters find what is said in other words, the pairs tell
+entries apart. Both are written as their code points: a tokenizer that would split Chinese leaves them whole.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ _STOP_WORDS = frozenset(
     """.split()  # noqa: SIM905 - words are read as words
 )
 _STOP_PAIRS = frozenset("怎么 什么 可以 请问 如何 多少 是否 能否 一个 我的 你们 我们".split())  # noqa: SIM905 - likewise
+_STOP_CHARACTERS = frozenset("的了吗呢吧啊呀嘛么着地得我你您他她它们这那是有在个一几多少什怎哪谁为样请问")
+_PAIR = re.compile(r"(?:u[0-9a-f]{4,5}){2}")
 
 
 def terms(text: str) -> list[str]:
     """The terms of ``text`` in order, repeats included; ASCII or word characters only, so blanks can join them."""
     found: list[str] = []
     for run in _RUN.findall(unicodedata.normalize("NFKC", text).casefold()):
-        found += _pairs(run) if _IS_HAN.match(run) else _words(run)
+        found += _characters(run) if _IS_HAN.match(run) else _words(run)
     return found
 
 
@@ -45,19 +48,23 @@ def language(text: str) -> Language:
     return "zh" if han > len(_WORD.findall(text)) else "en"
 
 
+def is_pair(term: str) -> bool:
+    """Whether a term is two Chinese characters that stand side by side."""
+    return _PAIR.fullmatch(term) is not None
+
+
 def _words(run: str) -> list[str]:
     return [] if run in _STOP_WORDS else [_stem(run)]
 
 
-def _pairs(run: str) -> list[str]:
-    if len(run) == 1:
-        return [_spelled(run)]
+def _characters(run: str) -> list[str]:
     pairs = (run[i : i + 2] for i in range(len(run) - 1))
-    return [_spelled(pair) for pair in pairs if pair not in _STOP_PAIRS]
+    kept = [pair for pair in pairs if pair not in _STOP_PAIRS]
+    return [_spelled(term) for term in (*kept, *(one for one in run if one not in _STOP_CHARACTERS))]
 
 
-def _spelled(pair: str) -> str:
-    return "".join(f"u{ord(character):x}" for character in pair)
+def _spelled(characters: str) -> str:
+    return "".join(f"u{ord(character):x}" for character in characters)
 
 
 def _stem(word: str) -> str:

@@ -173,7 +173,7 @@ async def search_vector_store(store_id: str, body: SearchBody, context: InContex
         "has_more": len(found) > body.max_num_results,
         "next_page": None,
         "answerable": round(explained.ranking.answerable, 4),
-        "threshold": context.knowledge.retriever.threshold,
+        "threshold": context.knowledge.retriever.threshold(body.query),
     }
     return JSONResponse(page)
 

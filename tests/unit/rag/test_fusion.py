@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rag.calibration import calibrate
 from rag.evaluation import Observation, area_under_curve, evaluate
-from rag.fusion import FEATURES, Calibration, describe, fuse, probabilities
+from rag.fusion import BY_MEANING, FEATURES, Calibration, describe, fuse, probabilities
 from rag.store import Hit
 from rag.terms import terms
 
@@ -16,7 +16,7 @@ FAIR = Calibration(
     model="test",
     features=FEATURES,
     weights={"en": (-4.0, 4.0, 8.0, 1.0, 1.0), "zh": (-4.0, 0.0, 0.0, 2.0, 4.0)},
-    threshold=0.5,
+    thresholds={"en": 0.5, "zh": 0.5},
 )
 
 
@@ -47,8 +47,8 @@ def test_two_copies_of_the_answer_share_its_probability_and_are_not_refused() ->
     others = [hit(f"o{i}", 0.1) for i in range(10)]
     once = fuse("question", [hit("a", 0.9), *others], [], FAIR)
     twice = fuse("question", [hit("a", 0.9), hit("b", 0.9), *others], [], FAIR)
-    assert once.answerable > FAIR.threshold
-    assert twice.answerable > FAIR.threshold
+    assert once.answerable > FAIR.thresholds["en"]
+    assert twice.answerable > FAIR.thresholds["en"]
     assert twice.passages[0].score == twice.passages[1].score < once.passages[0].score
 
 
@@ -73,7 +73,7 @@ def test_probabilities_never_exceed_one_nor_overflow(features: list[tuple[float,
 
 def test_a_calibration_for_other_features_is_refused() -> None:
     with pytest.raises(ValueError, match="calibrate again"):
-        Calibration.read(b'{"model": "m", "features": ["cosine"], "weights": {"en": [1.0]}, "threshold": 0.5}')
+        Calibration.read(b'{"model": "m", "features": ["cosine"], "weights": {"en": [1.0]}, "thresholds": {"en": 0.5}}')
 
 
 def observation(number: int, answer: str | None, cosine: float) -> Observation:
@@ -84,8 +84,20 @@ def observation(number: int, answer: str | None, cosine: float) -> Observation:
 def test_fitting_learns_to_answer_and_to_refuse() -> None:
     known = [observation(i, "right", 0.6 + i % 5 / 50) for i in range(20)]
     unknown = [observation(i, None, 0.3 + i % 5 / 50) for i in range(20)]
-    fitted = evaluate([*known, *unknown], calibrate("test", [*known, *unknown]))["fused"]
+    fitted = evaluate([*known, *unknown], calibrate("test", [*known, *unknown]), "en")["fused"]
     assert (fitted.hit_at_1, fitted.auc, fitted.answered, fitted.refused) == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_nearness_that_tells_nothing_gets_no_weight() -> None:
+    known = [observation(i, "right", 0.3 + i % 5 / 50) for i in range(20)]
+    unknown = [observation(i, None, 0.6 + i % 5 / 50) for i in range(20)]
+    weights = dict(zip(FEATURES, calibrate("test", [*known, *unknown]).weights["en"], strict=True))
+    assert [weights[name] for name in BY_MEANING] == [0.0, 0.0]
+
+
+def test_pairs_of_characters_do_not_count_again_what_their_characters_say() -> None:
+    found = {one.hit.id: one.features for one in describe("除垢", [hit("a", 0.5, "除垢"), hit("b", 0.5, "垢除")], [])}
+    assert found["a"] == found["b"]
 
 
 def test_the_area_under_the_curve_is_the_share_of_pairs_in_order() -> None:
