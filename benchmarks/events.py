@@ -1,8 +1,8 @@
 """``events``: what does one event cost? CPU over access, Redis, limiter and worker, from token to frame.
 
-1,000 streams are open at once and each gets a token a second; nothing holds a token back, so hardly any two share an
-event. A window in which no request begins or ends gives CPU per event: for LiteLLM, which gets a tenth of the streams,
-and for vLLM's router that is their own CPU alone, for the others that of the engine too.
+1,000 streams are open at once and each gets four tokens a second, a slow reader's pace; nothing holds a token back, so
+hardly any two share an event. A window in which no request begins or ends gives CPU per event: for LiteLLM, which gets
+a tenth of the streams, and for vLLM's router that is their own CPU alone, for the others that of the engine too.
 
 Usage: ``python -m benchmarks.events --rounds 5``
 """
@@ -93,7 +93,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--streams", type=int, default=1000, help="streams that are open at once")
     # All of them would keep it busy with their beginning until long after the window.
     parser.add_argument("--litellm-streams", type=int, default=100, help="streams through LiteLLM")
-    parser.add_argument("--step", type=float, default=1.0, help="seconds between two tokens of a stream")
+    parser.add_argument("--step", type=float, default=0.25, help="seconds between two tokens of a stream")
     parser.add_argument("--ramp", type=float, default=5.0, help="seconds over which the streams begin")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long the window lasts")
 
