@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from access import problems
 from access.admission import Admission
@@ -51,6 +52,8 @@ VERSION = "0.1.0"
 EMBEDDING_DIMENSIONS = 384
 REOPEN_PAUSE_SECONDS = 2.0
 SHUTDOWN_SECONDS = 10.0
+READABLE_HEADERS = ("x-request-id", "retry-after", "retry-after-ms")
+"""What a page of another origin may read of an answer's headers."""
 OTHER_READS = 4
 """Standing reads besides one per shard: verdicts, sessions, pushes, and one for a connection that is being replaced."""
 
@@ -77,6 +80,15 @@ def create_app(settings: AccessSettings, rag_settings: RagSettings) -> FastAPI:
     docs.install(app)
     page.install(app)
     app.add_middleware(Guard, max_body_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
+    if settings.origins:
+        # Outside of the guard, so that a page may also read why it was refused. No cookies: a key is what counts.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=READABLE_HEADERS,
+        )
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, ClassVar
@@ -12,6 +13,8 @@ from pydantic_settings import SettingsConfigDict
 from access.prompt import FAQ_INSTRUCTIONS
 from contracts.configuration import Duration, ServiceSettings
 from contracts.ids import is_name
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
 
 
 class Preset(BaseModel):
@@ -37,6 +40,15 @@ FactName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Named = Annotated[str, AfterValidator(_name)]
 
 
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("an origin is as a browser sends it: http:// or https://, the host, a port, and nothing after")
+    return text
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
 class Publisher(BaseModel):
     """A service that pushes through a stream of its own."""
 
@@ -57,6 +69,10 @@ class AccessSettings(ServiceSettings):
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(), description="Networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`."
+    )
+    origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins of other web pages that may call from a browser (CORS), such as `https://shop.example`.",
     )
     default_tenant: str = Field(default="default", description="Tenant of the bootstrap key.")
     presets: dict[str, Preset] = Field(
