@@ -17,6 +17,7 @@
 ``load``         legs: so many streams at once, or arrivals at given moments
 ``held``         legs of streams that are all open, with a window in which none begins or ends
 ``answers``      what was received, read after the leg (pure)
+``reuse``        what a prefix cache saved a conversation (pure)
 ``gatehouse``    a limiter with processes that ask it, and a fleet of heartbeats
 ``asking``       a process that asks the gate, or one of its rivals
 ``bare``         the round trip over Redis without a decision: the floor of the gate

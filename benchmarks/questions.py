@@ -8,6 +8,7 @@ the prefix cache of either side, as they do in use.
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -20,19 +21,35 @@ FAQ = ROOT / "rag" / "sample" / "faq.jsonl"
 PASSAGES = 3
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked, the passages that were found for it, and their delimiter, drawn anew for every question."""
+
+    text: str
+    passages: tuple[Passage, ...]
+    delimiter: str
+
+
 def draw(count: int, seed: int) -> list[list[dict[str, Any]]]:
     """``count`` prompts as OpenAI messages; the same for the same seed."""
     chosen = random.Random(seed)
     return [_messages(chosen) for _ in range(count)]
 
 
-def _messages(chosen: random.Random) -> list[dict[str, Any]]:
+def ask(chosen: random.Random) -> Question:
+    """One question that one of its passages answers."""
     entries = chosen.sample(_entries(), PASSAGES)
+    text = chosen.choice(entries).question
+    return Question(text, tuple(_passage(entry) for entry in entries), f"--- {chosen.randrange(16**6):06x}")
+
+
+def _messages(chosen: random.Random) -> list[dict[str, Any]]:
+    question = ask(chosen)
     composed = prompt.compose(
-        chosen.choice(entries).question,
+        question.text,
         instructions=prompt.FAQ_INSTRUCTIONS,
-        passages=[_passage(entry) for entry in entries],
-        delimiter=f"--- {chosen.randrange(16**6):06x}",
+        passages=question.passages,
+        delimiter=question.delimiter,
     )
     return [{"role": message.role, "content": message.content} for message in composed]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from openai import OpenAI
 
+from benchmarks.reuse import Turn, reuse, shared
 from contracts import keys
-from contracts.ids import COMPLETION_PREFIX, RequestId, parse_public
+from contracts.ids import COMPLETION_PREFIX, RESPONSE_PREFIX, RequestId, parse_public
 from contracts.messages import Generate, InferenceRequest
-from tests.stack import Stack
-from tests.story.conftest import QUESTION
+from inference_worker.engines.prompting import Prompter
+from tests.stack import ROOT, Stack
+from tests.story.conftest import FAQ, QUESTION
 
 
 def test_a_second_turn_sees_the_first_and_the_engine_reuses_its_prefix(
@@ -30,6 +34,27 @@ def test_a_second_turn_sees_the_first_and_the_engine_reuses_its_prefix(
     assert second.usage is not None
     assert second.usage.prompt_tokens_details is not None
     assert (second.usage.prompt_tokens_details.cached_tokens or 0) > 0
+
+
+def test_ten_turns_with_knowledge_compute_again_next_to_nothing_that_stands_unchanged(
+    penstock: Stack, client: OpenAI, redis_of: Callable[[Stack], Any]
+) -> None:
+    conversation = client.conversations.create()
+    count_as_the_model = _tokens_of(ROOT / "models" / "penstock-faq")
+    turns: list[Turn] = []
+    for question in _questions(10):
+        response = client.responses.create(
+            model="faq-bot", input=question, conversation=conversation.id, max_output_tokens=40
+        )
+        prompt = count_as_the_model(_task(redis_of(penstock), RequestId(parse_public(response.id, RESPONSE_PREFIX))))
+        assert len(prompt) == response.usage.input_tokens
+        turns.append(Turn(prompt, [], response.usage.input_tokens_details.cached_tokens))
+
+    found = reuse(turns)
+    assert found.of_unchanged >= 0.9
+    # Passages before the history would leave the instructions unchanged, and nothing else.
+    instructions = shared(turns[0].prompt, turns[1].prompt)
+    assert found.hits > 3 * instructions * (len(turns) - 1)
 
 
 def test_a_push_from_another_service_becomes_part_of_what_the_model_sees(
@@ -59,8 +84,24 @@ def test_what_is_known_of_a_user_stands_in_the_prompt(
 
 
 def _prompt(store: Any, completion_id: str) -> list[tuple[str, str]]:
-    body = store.hget(keys.request(RequestId(parse_public(completion_id, COMPLETION_PREFIX))), "body")
+    task = _task(store, RequestId(parse_public(completion_id, COMPLETION_PREFIX)))
+    return [(message.role, message.content) for message in task.messages]
+
+
+def _task(store: Any, request_id: RequestId) -> Generate:
+    body = store.hget(keys.request(request_id), "body")
     assert isinstance(body, bytes)
     task = InferenceRequest.decode(body).task
     assert isinstance(task, Generate)
-    return [(message.role, message.content) for message in task.messages]
+    return task
+
+
+def _tokens_of(model: Path) -> Callable[[Generate], list[int]]:
+    from transformers import AutoTokenizer
+
+    return Prompter(AutoTokenizer.from_pretrained(model)).token_ids
+
+
+def _questions(count: int) -> list[str]:
+    """Of the sample FAQ, in its own words."""
+    return [json.loads(line)["question"] for line in FAQ.read_text(encoding="utf-8").splitlines()[:count]]
