@@ -102,6 +102,7 @@ def test_a_benchmark_that_is_not_there_is_told_with_those_that_are(tmp_path: Pat
 def test_a_benchmark_gets_its_own_arguments_and_gives_its_own_status(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
+    (folder / "__init__.py").touch()  # else a package of this name elsewhere on the path would be taken
     (folder / "engine.py").write_text(
         "import sys\n\n\ndef main() -> int:\n    return len(sys.argv[1:])\n\n\nsys.exit(main())\n", encoding="utf-8"
     )
