@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from access.prompt import REFUSAL
 from contracts import keys
 from contracts.ids import RESPONSE_PREFIX, RequestId, parse_public
 from contracts.messages import InferenceRequest
-from tests.stack import Stack
+from tests.stack import ROOT, Stack
 from tests.story.conftest import FAQ, QUESTION
 
 ENTRIES = [json.loads(line) for line in FAQ.read_text(encoding="utf-8").splitlines()]
@@ -29,6 +30,13 @@ def test_the_sdk_gets_the_stored_answer_with_its_citation(client: OpenAI) -> Non
     assert message.annotations[0].url_citation.title == QUESTION
     assert completion.usage is not None
     assert completion.usage.completion_tokens > 10
+
+
+@pytest.mark.parametrize("question", [QUESTION, "How do I descale the kettle?"])
+def test_the_answers_that_a_guide_shows_are_those_of_the_bundled_model(client: OpenAI, question: str) -> None:
+    guide = (ROOT / "docs" / "guides" / "chat-frontend.md").read_text(encoding="utf-8")
+    assert f'"{question}"' in guide
+    assert f"\n{client.responses.create(model='faq-bot', input=question).output_text}\n" in guide
 
 
 def test_a_stream_says_the_same_as_the_whole_answer(client: OpenAI) -> None:
