@@ -142,7 +142,8 @@ def compose(
 ) -> Context:
     """Make the parts; nothing runs yet."""
     library = Library(commands)
-    protocol = Protocol(library, Replicas(settings.replicas) if settings.replicas else None)
+    kept = settings.conversation_length
+    protocol = Protocol(library, Replicas(settings.replicas) if settings.replicas else None, kept)
     fleet = Fleet(commands)
     mailbox = Mailbox(commands, reads, protocol, access, Pace(settings.hold_at_most))
     stored = StoredRequests(commands)
@@ -158,7 +159,7 @@ def compose(
     )
     knowledge = Knowledge.connect(rag_settings, embedder)
     admission = Admission(commands, reads, access)
-    history, profiles = History(commands), Profiles(commands)
+    history, profiles = History(commands, kept), Profiles(commands)
     estimating = Estimating(fleet, settings.default_answer_tokens)
     summarising = Summarising(estimating, Summaries(library))
     patience = settings.patience * PATIENCE_FACTOR["batch"]
@@ -196,10 +197,10 @@ def compose(
         stored=stored,
         mailbox=mailbox,
         fleet=fleet,
-        sessions=Sessions(commands),
+        sessions=Sessions(commands, settings.conversation_retention),
         history=history,
         watch=SessionWatch(history, reads),
-        pushes=Pushes(library),
+        pushes=Pushes(library, kept),
         profiles=profiles,
         learned=learned,
         knowledge=knowledge,

@@ -29,7 +29,7 @@ from contracts.errors import CallerError, NotFound
 from contracts.functions import Protocol
 from contracts.ids import RequestId, SessionId
 from contracts.messages import InferenceRequest
-from memory import History
+from memory import History, Session
 
 STOPPED_WITHIN = timedelta(seconds=10)
 """What was cancelled has ended by then, also when its worker is dead: its lease runs out, and the next take ends it."""
@@ -122,7 +122,9 @@ class BusySessions:
         request = await self._stored.request(request_id)
         before = await self._protocol.cancel(request_id)
         if before == "waiting" and request is not None:
-            await self._history.add(session, request.question, "", request=request_id, status="cancelled")
+            of = Session(session, request.tenant, request.user)
+            with contextlib.suppress(NotFound):  # deleted since, with its turns
+                await self._history.add(of, request.question, "", request=request_id, status="cancelled")
         return request
 
     async def _until_ended(self, request_id: RequestId, patience: timedelta) -> None:

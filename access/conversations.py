@@ -30,6 +30,18 @@ async def session_of(context: Context, caller: Caller, conversation_id: str) -> 
     return session
 
 
+async def asker_in(context: Context, session: Session, user: str) -> str:
+    """Whose question it is that is asked in a conversation for ``user``. A conversation is one user's: nobody's becomes
+    that of the first one who asks, and who is not named is its user.
+
+    Raises:
+        CallerError: it is another user's.
+    """
+    if user and user != session.user:
+        return (await context.sessions.adopt(session, user)).user
+    return session.user
+
+
 def conversation_object(session: Session) -> dict[str, Any]:
     """A session as OpenAI's conversation; ``title``, ``user``, ``on_busy``, ``summarize`` and ``summary`` are ours."""
     return {

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 from contracts.errors import CallerError, NotFound
+from contracts.functions import Speaker
 from contracts.ids import RESPONSE_PREFIX
 from contracts.messages import ChatMessage
 from memory import Turn
@@ -19,6 +21,19 @@ from memory import Turn
 Item = dict[str, Any]
 
 _ID = re.compile(r"msg_(\d{1,15})_(\d{1,10})_(user|assistant)")
+
+
+@dataclass(frozen=True)
+class ItemName:
+    """What an item's id says: the name of its turn, and who spoke."""
+
+    turn: str
+    speaker: Speaker
+
+    @property
+    def milliseconds(self) -> int:
+        """When the turn began, as Redis counts."""
+        return int(self.turn.split("-")[0])
 
 
 def items_of(turn: Turn) -> list[Item]:
@@ -38,16 +53,17 @@ def all_items(turns: Iterable[Turn]) -> list[Item]:
     return [item for turn in turns for item in items_of(turn)]
 
 
-def milliseconds_of(item_id: str) -> int:
-    """When the item's turn began, as Redis counts.
+def item_id(turn: str, role: str) -> str:
+    """The public id of what ``role`` said in a turn."""
+    return f"msg_{turn.replace('-', '_')}_{role}"
 
-    Raises:
-        NotFound: the id is none of ours.
-    """
+
+def named_by(item_id: str) -> ItemName:
+    """Raises ``NotFound`` if the id is none of ours."""
     match = _ID.fullmatch(item_id)
     if match is None:
         raise unknown_item(item_id)
-    return int(match[1])
+    return ItemName(f"{match[1]}-{match[2]}", cast(Speaker, match[3]))
 
 
 def unknown_item(item_id: str) -> NotFound:
@@ -78,7 +94,7 @@ def _item(turn: Turn, role: Literal["user", "assistant"], status: str, text: str
     kind = "input_text" if role == "user" else "output_text"
     more = {"annotations": [], "logprobs": []} if role == "assistant" else {}
     item: Item = {
-        "id": f"msg_{turn.id.replace('-', '_')}_{role}",
+        "id": item_id(turn.id, role),
         "type": "message",
         "role": role,
         "status": status,

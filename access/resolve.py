@@ -11,7 +11,7 @@ from typing import Any
 from access.asked import Asked
 from access.auth import Caller
 from access.context import Context
-from access.conversations import session_of
+from access.conversations import asker_in, session_of
 from access.routes.bodies import PATIENCE_FACTOR, Sampling, fingerprint, with_preset
 from access.settings import Preset
 from contracts.errors import CallerError, NotFound
@@ -19,8 +19,6 @@ from contracts.ids import SessionId, Shard, new_request_id, shard_of
 from contracts.messages import ChatMessage, GenerationParameters
 from memory import OnBusy, Session
 
-RETENTION = timedelta(hours=1)
-RETENTION_STORED = timedelta(days=30)
 WAIT_HEADER = "x-penstock-wait"
 
 
@@ -77,10 +75,11 @@ async def resolve(
     on_busy = _on_busy(body, session)
     shard = _shard(context, session.id if session else None, caller, body.idempotency_key)
     collections = [await _collection(context, caller, store) for store in vector_stores]
+    user = caller.user or body.end_user
     return Asked(
         id=new_request_id(shard),
         caller=caller,
-        user=caller.user or body.end_user,
+        user=await asker_in(context, session, user) if session else user,
         served_as=model,
         preset=preset,
         question=question,
@@ -91,7 +90,7 @@ async def resolve(
         shard=shard,
         deadline=context.settings.deadline,
         patience=patience(context, body, wait_header),
-        retention=RETENTION_STORED if stored else RETENTION,
+        retention=context.settings.response_retention if stored else context.settings.log_retention,
         session=session.id if session else None,
         on_busy=on_busy,
         collections=tuple(collections),

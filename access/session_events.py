@@ -5,6 +5,7 @@
 
     conversation.item.created (the user's) → response.created → … → response.completed → conversation.item.created
     conversation.item.created (a push, also in the middle of an answer)
+    conversation.item.deleted (likewise)
     conversation.updated, conversation.deleted (the end)
 
 An item's event has its entry's id in the session's stream as its SSE id. A device that comes back with it hears all
@@ -28,7 +29,7 @@ from access import sse
 from access.auth import Caller
 from access.context import Context
 from access.conversations import conversation_object
-from access.items import all_items, items_of
+from access.items import all_items, item_id, items_of
 from access.leaving import client_left
 from access.response_events import ResponseStream
 from access.session_watch import Watcher
@@ -38,7 +39,7 @@ from contracts.errors import CallerError, PenstockError
 from contracts.ids import CONVERSATION_PREFIX, RESPONSE_PREFIX, RequestId
 from contracts.messages import InferenceRequest
 from memory import Entry, Joining, News, Session, Turn
-from memory.history import BEGINNING
+from memory.history import BEGINNING, as_they_stand
 
 ALLOWED_FOR_SECONDS = 3.0
 """How long a device is believed before its key is looked at again."""
@@ -78,29 +79,32 @@ def checked_cursor(last_event_id: str | None) -> str | None:
 
 async def opening(context: Context, caller: Caller, session: Session, cursor: str | None) -> Opening:
     """What a device hears first. With a cursor out of reach (too old, or lost with its storage) it begins anew."""
-    entries = await context.history.entries(session.id)
+    entries, running = await context.history.latest(session.id)
     joining, turns, missed = Joining(), dict[str, Turn](), list[bytes]()
     known = cursor is not None and any(entry.id == cursor for entry in entries)
     unseen = False
     for entry in entries:
         turn = joining.take(entry)
-        turns[turn.id] = turn
+        if turn is not None:
+            turns[turn.id] = turn
         if unseen:
-            missed.append(created(session, entry, turn))
+            missed.append(told_of(session, entry, turn))
         unseen = unseen or (known and entry.id == cursor)
-    told, answer = await _running(context, caller, joining)
+    told, answer = await _running(context, caller, running if running in joining.begun else None)
     position = entries[-1].id if entries else BEGINNING
     standing = {"conversation": conversation_object(session), "response": told}
     if known:
         return Opening(b"".join([*missed, _frame("conversation.resumed", standing)]), position, joining, answer)
-    items = all_items(turns.values())
+    items = all_items(as_they_stand(turns.values(), running))
     return Opening(_frame("conversation.snapshot", {**standing, "items": items}, position), position, joining, answer)
 
 
-def created(session: Session, entry: Entry, turn: Turn) -> bytes:
-    """The event of one entry: the item that it adds to its turn."""
-    item = items_of(turn)[0 if entry.kind == "started" else -1]
+def told_of(session: Session, entry: Entry, turn: Turn | None) -> bytes:
+    """The event of one entry: the item that it adds to its turn, or which one was deleted."""
     where = {"conversation_id": f"{CONVERSATION_PREFIX}{session.id}"}
+    if turn is None:
+        return _frame("conversation.item.deleted", {**where, "item_id": item_id(entry.turn, entry.role)}, entry.id)
+    item = items_of(turn)[0 if entry.kind == "started" else -1]
     return _frame("conversation.item.created", {**where, "item": item}, entry.id)
 
 
@@ -167,11 +171,11 @@ class Device:
         return _frame("conversation.updated", {"conversation": conversation_object(self._session)})
 
     async def _tell(self) -> bytes:
-        """The events of entries, as far as the answer that is told meanwhile lets them by: a push may pass it."""
+        """The events of entries, as far as the answer that is told meanwhile lets them by: only another turn waits."""
         told: list[bytes] = []
-        while self._untold and (self._played is None or self._untold[0].kind == "push"):
+        while self._untold and (self._played is None or self._untold[0].kind in ("push", "deleted")):
             entry = self._untold.popleft()
-            told.append(created(self._session, entry, self._opened.joining.take(entry)))
+            told.append(told_of(self._session, entry, self._opened.joining.take(entry)))
             if entry.kind == "started":
                 self._play(await _begun(self._context, self._caller, entry.request))
         return b"".join(told)
@@ -211,9 +215,11 @@ class Device:
         return True
 
 
-async def _running(context: Context, caller: Caller, joining: Joining) -> tuple[dict[str, Any] | None, Answer | None]:
+async def _running(
+    context: Context, caller: Caller, running: RequestId | None
+) -> tuple[dict[str, Any] | None, Answer | None]:
     """The answer that runs in a session: what it says so far, and its events from there on."""
-    request = await _request(context, caller, next(reversed(joining.running), None))
+    request = await _request(context, caller, running)
     if request is None:
         return None, None
     log = await context.mailbox.replies(request.id)

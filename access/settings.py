@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from access.prompt import FAQ_INSTRUCTIONS
 from contracts.configuration import Duration, ServiceSettings
+from contracts.functions import TURNS_KEPT
 from contracts.ids import is_name
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.\-]+(:\d{1,5})?|https?://\[[0-9a-f:.]+\](:\d{1,5})?")
@@ -38,6 +39,7 @@ def _name(text: str) -> str:
 
 FactName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Named = Annotated[str, AfterValidator(_name)]
+Kept = Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=3650))]
 
 
 def _origin(text: str) -> str:
@@ -109,6 +111,21 @@ class AccessSettings(ServiceSettings):
     )
     replicas: int = Field(
         default=0, ge=0, description="Redis replicas that must have a request before it counts as accepted."
+    )
+    conversation_retention: Kept = Field(
+        default=timedelta(days=30), description="A conversation that nobody uses any more is kept so long."
+    )
+    conversation_length: int = Field(
+        default=TURNS_KEPT,
+        ge=20,
+        le=100_000,
+        description="Entries of a conversation that are kept, about: two a turn. The oldest go.",
+    )
+    response_retention: Kept = Field(
+        default=timedelta(days=30), description="A stored response's log is kept so long after its end."
+    )
+    log_retention: Kept = Field(
+        default=timedelta(hours=1), description="The log of an answer that is not stored is kept so long after its end."
     )
     deadline: Duration = Field(default=timedelta(minutes=10), description="Time from submission to the end.")
     patience: Duration = Field(default=timedelta(seconds=10), description="How long an interactive request waits.")

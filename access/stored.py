@@ -108,10 +108,6 @@ class StoredRequests:
         """Whether any access process has a client following the request."""
         return bool(await self._redis.hget(keys.request(request_id), "followers"))
 
-    async def delete(self, stored: Stored) -> None:
-        """Remove a request that has ended, with its log."""
-        await self._redis.delete(keys.request(stored.request.id), keys.replies(stored.request.id))
-
 
 def _unknown() -> NotFound:
     return NotFound("No response with this id.", code="response_not_found", param="response_id")

@@ -10,7 +10,7 @@ from access.problems import fault_of
 from access.stored import StoredRequests
 from contracts import logs
 from contracts.connection import REDIS_UNAVAILABLE
-from contracts.errors import CallerError, Overload, PenstockError
+from contracts.errors import CallerError, NotFound, Overload, PenstockError
 from contracts.functions import Protocol, Submission, Submitted
 from contracts.ids import AccessId, RequestId, Shard, shard_of
 from contracts.messages import Failure, InferenceRequest, Verdict
@@ -75,6 +75,7 @@ class Submissions:
             SessionBusy: try again when the other request has ended.
             AlreadyAnswered: follow the earlier request instead; or this one, which has ended.
             CallerError: the idempotency key was used with another body.
+            NotFound: the conversation was deleted meanwhile.
             Overload: the queue is at its bound, or the grant came too late.
         """
         submitted = await self._protocol.submit(
@@ -107,16 +108,26 @@ class Submissions:
                 raise AlreadyAnswered(earlier.request)
             case "busy":
                 raise SessionBusy(submitted.other)
-            case "conflict":
-                message = "This idempotency key was used with another body. Use a new key for a new request."
-                raise CallerError(message, code="idempotency_conflict", param="idempotency_key")
-            case "full":
-                message = "The queue is full. Try again in a moment."
-                raise Overload(message, code="queue_full", retry_after_seconds=RETRY_FULL.total_seconds())
-            case "late":
-                raise Overload("The grant ran out before the request was queued. Try again.", code="grant_expired")
             case "ended":
                 raise AlreadyAnswered(request)
+            case _:
+                raise _refusal(submitted)
+
+
+def _refusal(submitted: Submitted) -> PenstockError:
+    """Why it was not queued, in words for its caller."""
+    match submitted.outcome:
+        case "conflict":
+            message = "This idempotency key was used with another body. Use a new key for a new request."
+            return CallerError(message, code="idempotency_conflict", param="idempotency_key")
+        case "unknown":
+            message = "The conversation was deleted before the question was queued."
+            return NotFound(message, code="conversation_not_found", param="conversation")
+        case "full":
+            message = "The queue is full. Try again in a moment."
+            return Overload(message, code="queue_full", retry_after_seconds=RETRY_FULL.total_seconds())
+        case _:
+            return Overload("The grant ran out before the request was queued. Try again.", code="grant_expired")
 
 
 def _submission(asked: Asked, request: InferenceRequest) -> Submission:

@@ -21,7 +21,7 @@ def shard_prefix(shard: Shard) -> str:
 
 
 def request(request_id: RequestId) -> str:
-    """hash; state, body, generation, owner, entry, deaths, cancel flag, deadline, followers; functions; none before the end, then 2R, or 30 d with a dead letter"""
+    """hash; state, body, generation, owner, entry, deaths, cancel flag, deadline, followers, turn, names of its idempotency record and its user's index; functions; none before the end, then 2R, or 30 d with a dead letter"""
     return f"{shard_prefix(shard_of(request_id))}request:{request_id}"
 
 
@@ -96,12 +96,12 @@ def swept(shard: Shard) -> str:
 
 
 def session(session_id: SessionId) -> str:
-    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns, how far it was learned from; memory, functions; with its turns"""
+    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns, how far it was learned from; memory, functions; 30 d after its last use, or as set"""
     return f"{shard_prefix(shard_of(session_id))}session:{session_id}"
 
 
 def turns(session_id: SessionId) -> str:
-    """stream, capped; turn.started, turn.finished, push; submit, terminal append, push, memory; by age (30 d)"""
+    """stream, capped; turn.started, turn.finished, push, item.deleted; submit, terminal append, push, say, unsay; with its session"""
     return f"{shard_prefix(shard_of(session_id))}turns:{session_id}"
 
 
@@ -111,7 +111,7 @@ def interrupting(session_id: SessionId) -> str:
 
 
 def session_channel(session_id: SessionId) -> str:
-    """channel; that something was said in a session, or that it was changed; submit, terminal append, push, memory; –"""
+    """channel; that something was said in a session, or that it was changed; submit, terminal append, push, say, unsay, memory; –"""
     return f"{shard_prefix(shard_of(session_id))}said:{session_id}"
 
 
@@ -131,8 +131,13 @@ def push_target(shard: Shard, tenant: TenantId, publisher: str, push_id: str) ->
 
 
 def sessions(shard: Shard, tenant: TenantId, user: str) -> str:
-    """zset; a user's sessions by last use; memory; with its last session"""
+    """zset; a user's sessions by last use; memory, adopt; with its last session"""
     return f"{shard_prefix(shard)}sessions:{hashed(tenant, user)}"
+
+
+def user_requests(shard: Shard, tenant: TenantId, user: str) -> str:
+    """zset; a user's requests → when each will be gone, ms; wait, submit, the end; with the last of them"""
+    return f"{shard_prefix(shard)}userrequests:{hashed(tenant, user)}"
 
 
 def profile(tenant: TenantId, user: str) -> str:

@@ -1,13 +1,13 @@
 """What was said in a session, read from its stream of turns.
 
 The stream holds ``turn.started`` (the user's words, written by submit), ``turn.finished`` (the answer, written by the
-worker's terminal append) and ``push`` (another service's message). This module reads them back as turns.
+worker's terminal append), ``push`` (another service's message) and ``item.deleted`` (one of those was taken out). This
+module reads them back as turns.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,24 +15,32 @@ import msgspec
 from redis.asyncio import Redis
 
 from contracts import keys
+from contracts.functions import TURNS_KEPT, Library, Speaker, Turns, Unsaid
 from contracts.ids import RequestId, SessionId
 from contracts.messages import ChatMessage
-from memory.session import RETENTION, Session, session_from
+from memory.session import Session, session_from, unknown_session
 from memory.summary import Summary, summary_from
 
-LENGTH = 2000
 NEWS_AT_MOST = 100
 """Entries of one session that are read at once by who follows it."""
+PAGE = 500
 BEGINNING = "0-0"
 """The position before a session's first entry."""
 
-Kind = Literal["started", "finished", "push"]
-_KINDS: dict[str, Kind] = {"turn.started": "started", "turn.finished": "finished", "push": "push"}
+Kind = Literal["started", "finished", "push", "deleted"]
+_KINDS: dict[str, Kind] = {
+    "turn.started": "started",
+    "turn.finished": "finished",
+    "push": "push",
+    "item.deleted": "deleted",
+}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a session's stream. ``status`` is of a finished turn; ``publisher``, ``metadata`` are of a push."""
+    """One entry of a session's stream. ``status`` is of a finished turn; ``publisher``, ``metadata`` are of a push, and
+    ``push`` is its publisher's own id. ``turn`` names the turn that an end belongs to; with ``role``, what was deleted.
+    """
 
     id: str
     kind: Kind
@@ -40,16 +48,20 @@ class Entry:
     request: RequestId | None = None
     status: str = ""
     publisher: str = ""
+    push: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    turn: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True)
 class Turn:
     """One user message and its answer, or a push (then ``question`` is ``None``).
 
-    ``id`` is the stream id of its first entry, ``<milliseconds>-<n>``. ``answer`` is ``None`` while it is generated;
-    ``status`` is the request's end (``done``, ``incomplete``, ``cancelled``, …), ``running`` before, ``push`` for one,
-    which ``publisher`` sent with its ``metadata``.
+    ``id`` is the stream id of its first entry, ``<milliseconds>-<n>``, also when that was deleted. ``answer`` is
+    ``None`` while it is generated, and when it was deleted; ``status`` is the request's end (``done``, ``incomplete``,
+    ``cancelled``, …), ``running`` before, ``unanswered`` without one, ``push`` for one, which ``publisher`` sent with
+    its ``metadata``.
     """
 
     id: str
@@ -103,45 +115,48 @@ class News:
 
 
 class Joining:
-    """Joins entries to turns, taken in their order. ``running`` are the turns without an end so far."""
+    """Joins entries to turns, taken in their order. ``begun`` are the turns without an end so far, by their request, or
+    by their name if they had none."""
 
     def __init__(self) -> None:
-        self.running: dict[RequestId | None, Turn] = {}
+        self.begun: dict[str, Turn] = {}
 
-    def take(self, entry: Entry) -> Turn:
-        """The turn that the entry began or ended. An end whose start is out of reach stands alone, as an answer."""
+    def take(self, entry: Entry) -> Turn | None:
+        """The turn that the entry began or ended. An end whose start is out of reach stands alone, as an answer; what
+        was deleted is no turn."""
+        name = entry.turn or entry.id
         match entry.kind:
             case "started":
-                self.running[entry.request] = Turn(entry.id, entry.text, None, "running", entry.request)
-                return self.running[entry.request]
+                turn = self.begun[entry.request or name] = Turn(name, entry.text, None, "running", entry.request)
+                return turn
             case "finished":
-                begun = self.running.pop(entry.request, Turn(entry.id, None, None, "running", entry.request))
+                begun = self.begun.pop(entry.request or name, Turn(name, None, None, "running", entry.request))
                 return replace(begun, answer=entry.text, status=entry.status)
             case "push":
-                return Turn(
-                    entry.id, None, entry.text, "push", publisher=entry.publisher, metadata=dict(entry.metadata)
-                )
+                return Turn(name, None, entry.text, "push", publisher=entry.publisher, metadata=dict(entry.metadata))
+            case "deleted":
+                return None
 
 
 class History:
-    """The turns of sessions. Whether a caller may read one is the session's to say (``Sessions.get``)."""
+    """The turns of sessions. Whether a caller may read one is the session's to say (``Sessions.get``).
 
-    def __init__(self, redis: Redis):
+    ``kept`` entries of each stay, about.
+    """
+
+    def __init__(self, redis: Redis, kept: int = TURNS_KEPT):
         self._redis = redis
+        self._steps = Turns(Library(redis), kept)
 
     async def recent(self, session: SessionId, limit: int = 200) -> list[Turn]:
         """The last turns, oldest first; at most ``limit``."""
-        entries: Any = await self._redis.xrevrange(keys.turns(session), count=2 * limit)
-        return _turns(reversed(entries))[-limit:]
+        return _turns(*await self.latest(session, 2 * limit))[-limit:]
 
     async def past(self, session: SessionId, limit: int = 200) -> Past:
         """At most the last ``limit`` turns, without those that the session's summary covers."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hmget(keys.session(session), ["summarize", "summary", "user", "learned_until"])
-            pipe.xrevrange(keys.turns(session), count=2 * limit)
-            found: list[Any] = await pipe.execute()
-        (wanted, stored, user, learned), entries = found
-        turns = _turns(reversed(entries))[-limit:]
+        of_session = ("summarize", "summary", "user", "learned_until")
+        entries, running, (wanted, stored, user, learned) = await self._last(session, 2 * limit, *of_session)
+        turns = _turns(entries, running)[-limit:]
         summary = summary_from(stored)
         return Past(
             turns=_behind(summary.until if summary else BEGINNING, turns),
@@ -156,15 +171,30 @@ class History:
     ) -> list[Turn]:
         """The turns that began from ``since`` to ``until`` (Unix seconds), oldest first; at most ``limit``."""
         end = "+" if until is None else str(int(until * 1000))
-        entries: Any = await self._redis.xrange(
-            keys.turns(session), min=str(int(since * 1000)), max=end, count=2 * limit
-        )
-        return _turns(entries)[:limit]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xrange(keys.turns(session), min=str(int(since * 1000)), max=end, count=2 * limit)
+            pipe.hget(keys.session(session), "busy")
+            found, busy = await pipe.execute()
+        return _turns(_entries(found), _request(busy))[:limit]
 
-    async def entries(self, session: SessionId, limit: int = NEWS_AT_MOST) -> list[Entry]:
-        """The last entries, oldest first; at most ``limit``."""
-        found: Any = await self._redis.xrevrange(keys.turns(session), count=limit)
-        return _entries(reversed(found))
+    async def latest(self, session: SessionId, limit: int = NEWS_AT_MOST) -> tuple[list[Entry], RequestId | None]:
+        """The last entries, oldest first, and the request that answers now, if one does.
+
+        Of what was said there are at most ``limit``; what was deleted meanwhile comes on top.
+        """
+        entries, running, _ = await self._last(session, limit)
+        return entries, running
+
+    async def all(self, session: SessionId) -> AsyncIterator[Entry]:
+        """All entries of a session, oldest first, read a page at a time."""
+        after = BEGINNING
+        while True:
+            page: Any = await self._redis.xrange(keys.turns(session), min=f"({after}", count=PAGE)
+            for entry in _entries(page):
+                yield entry
+            if len(page) < PAGE:
+                return
+            after = page[-1][0].decode()
 
     async def news(self, positions: Sequence[tuple[SessionId, str]]) -> list[News]:
         """Each session, and what was said in it behind a position (an entry's id), in one round trip."""
@@ -180,7 +210,7 @@ class History:
 
     async def add(
         self,
-        session: SessionId,
+        session: Session,
         question: str | None,
         answer: str | None,
         *,
@@ -190,18 +220,40 @@ class History:
         """Append a turn that was not generated here, such as a conversation's initial items.
 
         ``request`` and ``status`` are of one that ended before it was submitted.
+
+        Raises:
+            NotFound: the session is gone.
         """
-        turn = Turn(f"{int(time.time() * 1000)}-0", question, answer, status, request)
-        of = {"request": request or ""}
-        async with self._redis.pipeline(transaction=True) as pipe:
-            if question is not None:
-                pipe.xadd(keys.turns(session), {"type": "turn.started", **of, "text": question}, maxlen=LENGTH)
-            if answer is not None:
-                pipe.xadd(keys.turns(session), {"type": "turn.finished", **of, "status": status, "text": answer})
-            pipe.expire(keys.turns(session), RETENTION)
-            pipe.publish(keys.session_channel(session), "1")
-            ids = await pipe.execute()
-        return replace(turn, id=ids[0].decode() if isinstance(ids[0], bytes) else turn.id)
+        messages: list[tuple[Speaker, str]] = [] if question is None else [("user", question)]
+        if answer is not None:
+            messages.append(("assistant", answer))
+        turn = await self._steps.say(session.id, session.tenant, messages, request=request, status=status)
+        if turn is None:
+            raise unknown_session(session.id)
+        return Turn(turn, question, answer, status, request)
+
+    async def unsay(self, session: Session, turn: str, speaker: Speaker) -> Unsaid:
+        """Take out what one of the two said in a turn: it is no longer listed, nor shown to the model."""
+        return await self._steps.unsay(session.id, session.tenant, turn, speaker)
+
+    async def _last(
+        self, session: SessionId, limit: int, *fields: str
+    ) -> tuple[list[Entry], RequestId | None, list[bytes | None]]:
+        """As ``latest``, with fields of the session as they were when the newest entry was read."""
+        turns, found = keys.turns(session), list[bytes | None]()
+        entries: list[Entry] = []
+        before, wanted = "+", limit
+        while True:
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.xrevrange(turns, max=before, count=wanted)
+                pipe.hmget(keys.session(session), ["busy", *fields])
+                page, read = await pipe.execute()
+            found = found or read
+            entries = [*_entries(page)[::-1], *entries]
+            missing = limit - sum(entry.kind != "deleted" for entry in entries)
+            if len(page) < wanted or not missing:
+                return entries, _request(found[0]), found[1:]
+            before, wanted = f"({page[-1][0].decode()}", missing
 
 
 def began_at(turn_id: str) -> float:
@@ -220,14 +272,26 @@ def _behind(turn_id: str, turns: Iterable[Turn]) -> tuple[Turn, ...]:
     return tuple(turn for turn in turns if position_of(turn.id) > place)
 
 
-def _turns(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Turn]:
+def as_they_stand(turns: Iterable[Turn], running: RequestId | None) -> list[Turn]:
+    """The turns, of which only that of the ``running`` request is still being answered."""
+    return [
+        replace(turn, status="unanswered") if turn.status == "running" and turn.request != (running or "") else turn
+        for turn in turns
+    ]
+
+
+def _turns(entries: Iterable[Entry], running: RequestId | None) -> list[Turn]:
     """The turns in the order they began."""
     joining = Joining()
     turns: dict[str, Turn] = {}
-    for entry in _entries(entries):
-        turn = joining.take(entry)
-        turns[turn.id] = turn
-    return list(turns.values())
+    for entry in entries:
+        if (turn := joining.take(entry)) is not None:
+            turns[turn.id] = turn
+    return as_they_stand(turns.values(), running)
+
+
+def _request(raw: bytes | None) -> RequestId | None:
+    return RequestId(raw.decode()) if raw else None
 
 
 def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
@@ -243,9 +307,12 @@ def _entry(entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry | None:
     return Entry(
         id=entry_id.decode(),
         kind=kind,
-        text=said["text"],
+        text=said.get("text", ""),
         request=RequestId(said.get("request", "")) or None,
         status=said.get("status", ""),
         publisher=said.get("publisher", ""),
+        push=said.get("id", ""),
         metadata=msgspec.json.decode(said.get("metadata", "{}"), type=dict[str, str]),
+        turn=said.get("turn", ""),
+        role=said.get("role", ""),
     )

@@ -12,7 +12,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from contracts import keys
-from contracts.errors import NotFound
+from contracts.errors import CallerError, NotFound
+from contracts.functions import Library, Turns
 from contracts.ids import BadId, SessionId, Shard, TenantId, new_session_id, shard_of
 from memory.summary import Summary, summary_from
 
@@ -22,6 +23,7 @@ OnBusy = Literal["queue", "reject", "interrupt"]
 _POLICIES: dict[bytes, OnBusy] = {b"queue": "queue", b"reject": "reject", b"interrupt": "interrupt"}
 
 RETENTION = timedelta(days=30)
+"""How long a session stays that nobody uses, where nobody says otherwise."""
 MAX_METADATA = 16
 MAX_METADATA_CHARACTERS = 512
 LATEST = 5
@@ -50,8 +52,10 @@ class Session:
 class Sessions:
     """The sessions of all tenants; every read checks the tenant and answers ``NotFound`` for another's."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, retention: timedelta = RETENTION):
         self._redis = redis
+        self._retention = retention
+        self._steps = Turns(Library(redis))
 
     async def create(
         self,
@@ -78,9 +82,9 @@ class Sessions:
         )
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(keys.session(session.id), mapping=_fields(session))
-            pipe.expire(keys.session(session.id), RETENTION)
+            pipe.expire(keys.session(session.id), self._retention)
             pipe.zadd(keys.sessions(shard, tenant, user), {session.id: session.created_at})
-            pipe.expire(keys.sessions(shard, tenant, user), RETENTION)
+            self._keep_listed(pipe, keys.sessions(shard, tenant, user))
             await pipe.execute()
         return session
 
@@ -93,11 +97,11 @@ class Sessions:
         try:
             shard_of(session_id)
         except BadId as error:
-            raise _unknown(session_id) from error
+            raise unknown_session(session_id) from error
         found = SessionId(session_id)
         stored: Any = await self._redis.hgetall(keys.session(found))
         if stored.get(b"tenant", b"").decode() != tenant:
-            raise _unknown(session_id)
+            raise unknown_session(session_id)
         session = session_from(found, stored)
         await self._renew(session)
         return session
@@ -112,6 +116,11 @@ class Sessions:
             rows: list[dict[bytes, bytes]] = await pipe.execute()
         return [session_from(session_id, row) for session_id, row in zip(ids, rows, strict=True) if row]
 
+    async def all_ids(self, shard: Shard, tenant: TenantId, user: str) -> list[SessionId]:
+        """The ids of all of a user's sessions on one shard, and of some that have expired."""
+        ids: Any = await self._redis.zrange(keys.sessions(shard, tenant, user), 0, -1)
+        return [SessionId(raw.decode()) for raw in ids]
+
     async def newest(self, shards: Iterable[Shard], tenant: TenantId, user: str) -> SessionId | None:
         """The session that a user used last, on whichever shard; ``None`` if there is none."""
         last: list[tuple[float, SessionId]] = []
@@ -125,6 +134,21 @@ class Sessions:
                 return session_id
         return None
 
+    async def adopt(self, session: Session, user: str) -> Session:
+        """Nobody's session becomes that of the first user who speaks in it; it as it is now.
+
+        Raises:
+            NotFound: it is gone.
+            CallerError: it is another user's.
+        """
+        owner = session.user or await self._steps.adopt(session.id, session.tenant, user)
+        if owner is None:
+            raise unknown_session(session.id)
+        if owner != user:
+            text = "This conversation is another user's. Leave 'user' out, or start a new conversation."
+            raise CallerError(text, code="conversation_of_another_user", param="user")
+        return replace(session, user=owner)
+
     async def update(
         self,
         session: Session,
@@ -136,18 +160,17 @@ class Sessions:
     ) -> Session:
         """Rename, replace the metadata, change what quick messages do or whether it is summarised; ``None``: as it is.
 
-        A session that is not summarised any more forgets its summary.
+        A session that is not summarised any more forgets its summary. Nothing else is written than what was asked for:
+        ``session`` may have been read before another change.
         """
-        changed = replace(
-            session,
-            title=session.title if title is None else title,
-            metadata=session.metadata if metadata is None else metadata,
-            summarize=session.summarize if summarize is None else summarize,
-            summary=None if summarize is False else session.summary,
-            on_busy=session.on_busy if on_busy is None else on_busy,
-        )
+        asked = {"title": title, "metadata": metadata, "summarize": summarize, "on_busy": on_busy}
+        changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        changed = replace(session, **changes, summary=None if summarize is False else session.summary)
+        fields = _fields(changed)
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.session(session.id), mapping=_fields(changed))
+            if changes:
+                pipe.hset(keys.session(session.id), mapping={name: fields[name] for name in changes})
+                pipe.expire(keys.session(session.id), self._retention)  # what is left if it was deleted meanwhile
             if summarize is False:
                 pipe.hdel(keys.session(session.id), "summary", "summary_until")
             pipe.publish(keys.session_channel(session.id), "1")
@@ -167,13 +190,20 @@ class Sessions:
         """A session that is used stays, with its turns, and comes first among its user's."""
         listed = keys.sessions(shard_of(session.id), session.tenant, session.user)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (keys.session(session.id), keys.turns(session.id), listed):
-                pipe.expire(key, RETENTION)
-            pipe.zadd(listed, {session.id: time.time()})
+            pipe.expire(keys.session(session.id), self._retention)
+            pipe.expire(keys.turns(session.id), self._retention)
+            pipe.zadd(listed, {session.id: time.time()}, xx=True)  # one that is deleted meanwhile stays so
+            self._keep_listed(pipe, listed)
             await pipe.execute()
 
+    def _keep_listed(self, pipe: Any, listed: str) -> None:
+        """A list lives as long as the last session in it, whatever the retention was when that was used."""
+        pipe.expire(listed, self._retention, nx=True)
+        pipe.expire(listed, self._retention, gt=True)
 
-def _unknown(session_id: str) -> NotFound:
+
+def unknown_session(session_id: str) -> NotFound:
+    """There is none, or it is another tenant's."""
     return NotFound(f"No conversation with id '{session_id}'.", code="conversation_not_found", param="conversation")
 
 

@@ -14,16 +14,16 @@ from access import wire
 from access.auth import Caller
 from access.context import ByCaller, Context, InContext, caller_of
 from access.conversations import conversation_object, session_of
-from access.items import all_items, items_of, milliseconds_of, turns_from, unknown_item
+from access.items import all_items, items_of, named_by, turns_from, unknown_item
 from access.pushes import publisher_of, push_once
 from access.routes.bodies import Body, ChatBodyMessage, Metadata, Name
 from access.routes.pages import AskedPage, Page, listing
 from access.session_events import Device, checked_cursor, opening
+from contracts.errors import Conflict
 from contracts.functions import Push
-from contracts.ids import SessionId, Shard
+from contracts.ids import RESPONSE_PREFIX, Shard
 from contracts.messages import ChatMessage
 from memory import OnBusy, Session, Turn
-from memory.history import LENGTH
 
 router = APIRouter(tags=["conversations"])
 
@@ -99,7 +99,7 @@ async def create_conversation(context: InContext, caller: ByCaller, body: Conver
         on_busy=body.on_busy,
     )
     for question, answer in pairs:
-        await context.history.add(session.id, question, answer)
+        await context.history.add(session, question, answer)
     return JSONResponse(conversation_object(session))
 
 
@@ -191,7 +191,7 @@ async def create_items(
     if pushes:
         turns = await _push(context, caller, session, body.items, idempotency_key)
     else:
-        turns = [await _add(context, session.id, *pair) for pair in turns_from(_messages(body.items))]
+        turns = [await _add(context, session, *pair) for pair in turns_from(_messages(body.items))]
     return JSONResponse(listing(all_items(turns)))
 
 
@@ -199,13 +199,27 @@ async def create_items(
 async def get_item(conversation_id: str, item_id: str, context: InContext, caller: ByCaller) -> Response:
     """One message."""
     session = await _session(context, caller, conversation_id)
-    began = milliseconds_of(item_id)
+    began = named_by(item_id).milliseconds
     # Whole milliseconds do not survive seconds as a float: begin one early.
     for turn in await context.history.between(session.id, since=max(0, began - 1) / 1000):
         for item in items_of(turn):
             if item["id"] == item_id:
                 return JSONResponse(item)
     raise unknown_item(item_id)
+
+
+@router.delete("/v1/conversations/{conversation_id}/items/{item_id}")
+async def delete_item(conversation_id: str, item_id: str, context: InContext, caller: ByCaller) -> Response:
+    """Take out one message: it is no longer listed, told, nor shown to the model. Answers the conversation."""
+    session = await _session(context, caller, conversation_id)
+    name = named_by(item_id)
+    unsaid = await context.history.unsay(session, name.turn, name.speaker)
+    if unsaid.outcome == "unknown":
+        raise unknown_item(item_id)
+    if unsaid.outcome == "running":
+        response = f"{RESPONSE_PREFIX}{unsaid.request}"
+        raise Conflict(f"{response} is being generated. Cancel it, or wait for its end.", code="still_running")
+    return JSONResponse(conversation_object(session))
 
 
 async def _session(
@@ -231,18 +245,17 @@ async def _turns(context: Context, session: Session, page: Page, span: Span) -> 
     """Enough turns for a page: the last ones for a first page backwards, else all there are in the time asked for."""
     if page.order == "desc" and page.after is None and span == Span(None, None):
         return await context.history.recent(session.id, page.limit + 1)
-    return await context.history.between(session.id, span.since or 0.0, span.until, limit=LENGTH)
+    return await context.history.between(
+        session.id, span.since or 0.0, span.until, limit=context.settings.conversation_length
+    )
 
 
-async def _add(context: Context, session: SessionId, question: str | None, answer: str | None) -> Turn:
+async def _add(context: Context, session: Session, question: str | None, answer: str | None) -> Turn:
     """The turn as it will be read back: a lone answer joins the question that was left open before it."""
     added = await context.history.add(session, question, answer)
     if question is not None:
         return added
-    for turn in reversed(await context.history.recent(session)):
-        if turn.id == added.id or (turn.request is None and turn.question is not None and turn.answer == answer):
-            return turn
-    return added
+    return next((turn for turn in await context.history.recent(session.id) if turn.id == added.id), added)
 
 
 def _messages(items: list[ItemBody]) -> list[ChatMessage]:

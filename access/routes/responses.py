@@ -157,9 +157,10 @@ async def cancel_response(response_id: str, context: InContext, caller: ByCaller
 async def delete_response(response_id: str, context: InContext, caller: ByCaller) -> Response:
     """Remove a response; one that still runs is cancelled first."""
     stored = await _load(context, caller, response_id)
-    if not stored.ended and not (await _stopped(context, stored)).ended:
+    if not stored.ended:
+        await _stopped(context, stored)
+    if await context.protocol.forget(stored.request.id) is None:
         raise Conflict("The response is still being stopped; delete it again in a moment.", code="still_running")
-    await context.stored.delete(stored)
     return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
 

@@ -7,17 +7,30 @@ from contracts.functions.deadletters import DeadLetter, DeadLetters
 from contracts.functions.gate import Deposed, GateBook, Tenure
 from contracts.functions.learned import LearnedFacts
 from contracts.functions.library import Library, Replicas
-from contracts.functions.protocol import Appended, Chunk, Ending, Grant, Grants, Protocol, Submission, Submitted
+from contracts.functions.protocol import (
+    Appended,
+    Chunk,
+    Ending,
+    Forgotten,
+    Grant,
+    Grants,
+    Protocol,
+    Submission,
+    Submitted,
+)
 from contracts.functions.push import Push, Pushed, Pushes
 from contracts.functions.summary import Summaries
+from contracts.functions.turns import TURNS_KEPT, Speaker, Turns, Unsaid
 
 __all__ = [
+    "TURNS_KEPT",
     "Appended",
     "Chunk",
     "DeadLetter",
     "DeadLetters",
     "Deposed",
     "Ending",
+    "Forgotten",
     "GateBook",
     "Grant",
     "Grants",
@@ -28,8 +41,11 @@ __all__ = [
     "Pushed",
     "Pushes",
     "Replicas",
+    "Speaker",
     "Submission",
     "Submitted",
     "Summaries",
     "Tenure",
+    "Turns",
+    "Unsaid",
 ]

@@ -31,8 +31,6 @@ local function finished_key(p, tenant) return p .. 'finished:' .. tenant end
 
 local GROUP = 'workers'
 local MAILBOX_LENGTH = 20000
-local TURNS_LENGTH = 2000
-local TURNS_SECONDS = 30 * 86400
 local FINISHED_LENGTH = 10000
 local BELL_LENGTH = 64
 
@@ -74,7 +72,7 @@ end
 local function read_request(p, id)
     return read(request_key(p, id), 'state', 'model', 'class', 'tenant', 'session', 'generation', 'entry', 'retain',
         'followers', 'cancel', 'deadline', 'deaths', 'losses', 'taken', 'released', 'owner', 'error', 'kept', 'orphaned',
-        'letter')
+        'letter', 'turn', 'index')
 end
 
 local function ring(p, model)
@@ -137,18 +135,26 @@ local function hint(p, session)
     redis.call('PUBLISH', session_channel_key(p, session), '1')
 end
 
+-- Write an entry into a session's stream, which lives as long as its session. `length` bounds it; an end has none: the
+-- question before it was bounded.
+local function enter_turn(p, session, length, ...)
+    local turns, bound = turns_key(p, session), length and { 'MAXLEN', '~', length, '*' } or { '*' }
+    for _, part in ipairs({ ... }) do bound[#bound + 1] = part end
+    local entry = redis.call('XADD', turns, unpack(bound))
+    local ends = redis.call('PEXPIRETIME', session_key(p, session))
+    if ends > 0 then redis.call('PEXPIREAT', turns, ends) end
+    hint(p, session)
+    return entry
+end
+
 -- Tell the services that watch this tenant of a finished turn, with the user's words. Without the stream nobody has
 -- asked for it, and nothing is written.
-local function announce(p, tenant, session, id, state, text)
-    local finished = finished_key(p, tenant)
+local function announce(p, id, request, state, text)
+    local finished = finished_key(p, request.tenant)
     if redis.call('EXISTS', finished) == 0 then return end
-    local question = ''
-    for _, entry in ipairs(redis.call('XREVRANGE', turns_key(p, session), '+', '-', 'COUNT', 50)) do
-        local _, kind, _, request, _, said = unpack(entry[2])
-        if kind == 'turn.started' and request == id then question = said end
-    end
-    redis.call('XADD', finished, 'MAXLEN', '~', FINISHED_LENGTH, '*', 'conversation', 'conv_' .. session,
-        'response', 'resp_' .. id, 'status', state, 'question', question, 'answer', text)
+    local asked = request.turn and redis.call('XRANGE', turns_key(p, request.session), request.turn, request.turn)[1]
+    redis.call('XADD', finished, 'MAXLEN', '~', FINISHED_LENGTH, '*', 'conversation', 'conv_' .. request.session,
+        'response', 'resp_' .. id, 'status', state, 'question', asked and asked[2][6] or '', 'answer', text)
 end
 
 local function finish_turn(p, id, request, state, text)
@@ -156,12 +162,23 @@ local function finish_turn(p, id, request, state, text)
     local session = session_key(p, request.session)
     if redis.call('HGET', session, 'busy') == id then redis.call('HDEL', session, 'busy') end
     if redis.call('EXISTS', session) == 0 then return end
-    local turns = turns_key(p, request.session)
-    redis.call('XADD', turns, 'MAXLEN', '~', TURNS_LENGTH, '*',
-        'type', 'turn.finished', 'request', id, 'status', state, 'text', text)
-    redis.call('EXPIRE', turns, TURNS_SECONDS)
-    announce(p, request.tenant, request.session, id, state, text)
-    hint(p, request.session)
+    enter_turn(p, request.session, nil, 'type', 'turn.finished', 'request', id, 'status', state, 'text', text,
+        'turn', request.turn or '')
+    announce(p, id, request, state, text)
+end
+
+-- Note in the index of a user's requests when one will be gone, in ms. What is gone by now leaves.
+local function note_gone(index, id, now, gone)
+    redis.call('ZREMRANGEBYSCORE', index, '-inf', now)
+    redis.call('ZADD', index, gone, id)
+    redis.call('PEXPIREAT', index, math.max(gone, redis.call('PEXPIRETIME', index)))
+end
+
+-- An ended request is kept for so long from now on.
+local function keep_for(p, id, request, seconds)
+    redis.call('EXPIRE', request_key(p, id), seconds)
+    local now = now_ms()
+    if request.index then note_gone(request.index, id, now, now + seconds * 1000) end
 end
 
 -- All that follows the terminal reply, which is in the log already. The state comes last, but for the deadline by which
@@ -175,7 +192,7 @@ local function settle_end(p, id, request, state, usage, text)
     redis.call('ZREM', leases_key(p, request.model), id)
     redis.call('ZREM', suspects_key(p, request.model), id)
     redis.call('EXPIRE', replies_key(p, id), request.retain)
-    redis.call('EXPIRE', request_key(p, id), 2 * request.retain)
+    keep_for(p, id, request, 2 * request.retain)
     redis.call('HSET', request_key(p, id), 'state', state)
     redis.call('ZREM', deadlines_key(p), id)
 end

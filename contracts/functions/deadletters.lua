@@ -12,16 +12,16 @@ local function give_up(p, id, request, now, payload)
         redis.call('HSET', request_key(p, id), 'letter', letter)
     end
     end_idle(p, id, request, 'failed', 'x', payload)
-    redis.call('EXPIRE', request_key(p, id), LETTER_SECONDS)
+    keep_for(p, id, request, LETTER_SECONDS)
 end
 
 -- KEYS: prefix. ARGV: id. Forget the letter about a request; answers whether there was one.
 local function drop(keys, args)
     local p, id = keys[1], args[1]
-    local request = read(request_key(p, id), 'letter', 'retain')
+    local request = read(request_key(p, id), 'letter', 'retain', 'index')
     if not request.letter then return 0 end
     redis.call('XDEL', deadletters_key(p), request.letter)
-    redis.call('EXPIRE', request_key(p, id), 2 * request.retain)
+    keep_for(p, id, request, 2 * request.retain)
     redis.call('HDEL', request_key(p, id), 'letter')
     return 1
 end

@@ -1,4 +1,4 @@
--- attach, detach, cancel, fail: what others than the owner may do.
+-- attach, detach, cancel, fail, forget: what others than the owner may do.
 
 -- KEYS: prefix. ARGV: id, access. Register first, then read the log to its tail, then trust the mailbox beyond it.
 -- Answers state, tail; nothing when the request is unknown.
@@ -45,4 +45,27 @@ local function fail(keys, args)
     if request.state ~= 'waiting' then return { request.state or '' } end
     end_idle(p, id, request, 'failed', 'x', payload)
     return { 'waiting' }
+end
+
+-- For so long a request that was never queued is known to have ended: whoever still means to queue it shall not.
+local UNQUEUED_SECONDS = 7200
+
+-- KEYS: prefix. ARGV: id. Remove a request that has ended, with its log, its letter and its idempotency record. Answers
+-- the state of one that has not; else OK and how many there were: requests, letters, records.
+local function forget(keys, args)
+    local p, id = keys[1], args[1]
+    local request = read(request_key(p, id), 'state', 'entry', 'letter', 'remembered', 'index', 'body')
+    if request.state and not ENDED[request.state] then return { request.state } end
+    local letters = request.letter and redis.call('XDEL', deadletters_key(p), request.letter) or 0
+    local records = 0
+    if request.remembered and redis.call('HGET', request.remembered, 'request') == id then
+        records = redis.call('DEL', request.remembered)
+    end
+    redis.call('DEL', replies_key(p, id), request_key(p, id))
+    if request.state and not request.entry then
+        redis.call('HSET', request_key(p, id), 'state', request.state)
+        redis.call('EXPIRE', request_key(p, id), UNQUEUED_SECONDS)
+    end
+    if request.index then redis.call('ZREM', request.index, id) end
+    return { 'OK', request.body and 1 or 0, letters, records }
 end

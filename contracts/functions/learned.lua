@@ -1,4 +1,4 @@
--- switch_learning, learn, forget, advance_learning: facts that a user's conversations have told. A user's hash is in no
+-- switch_learning, learn, forget_learned, advance_learning: facts that a user's conversations have told. A user's hash is in no
 -- shard, so the first three are given its key and touch nothing else.
 --
 -- A user's hash holds them by name, and under SINCE the time from which turns may teach; without it nothing is learned.
@@ -30,7 +30,7 @@ local function learn(keys, args)
 end
 
 -- KEYS: the user's hash. ARGV: a name, or none for all.
-local function forget(keys, args)
+local function forget_learned(keys, args)
     if redis.call('HEXISTS', keys[1], SINCE) == 0 then return end
     redis.call('HSET', keys[1], SINCE, now_ms())
     for _, name in ipairs(redis.call('HKEYS', keys[1])) do

@@ -26,6 +26,7 @@ _PARTS = (
     "append",
     "follow",
     "push",
+    "turns",
     "summary",
     "learned",
     "sweep",

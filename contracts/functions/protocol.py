@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from contracts import keys
 from contracts.errors import DependencyDown
 from contracts.functions.library import Library, Replicas
+from contracts.functions.turns import TURNS_KEPT
 from contracts.ids import AccessId, Generation, RequestId, Shard, WorkerId, new_generation, shard_of
 from contracts.messages import (
     Cancelled,
@@ -68,7 +69,7 @@ _ORPHANED = encode_reply(
     )
 )
 
-Outcome = Literal["ok", "existing", "conflict", "full", "busy", "late", "ended"]
+Outcome = Literal["ok", "existing", "conflict", "full", "busy", "late", "ended", "unknown"]
 NONE = RequestId("")
 
 
@@ -84,7 +85,8 @@ class Submission:
 
 @dataclass(frozen=True)
 class Submitted:
-    """``existing`` and ``busy`` name another request in ``other``; ``ended`` names a state in ``state``."""
+    """``existing`` and ``busy`` name another request in ``other``; ``ended`` names a state in ``state``; ``unknown`` is
+    the session."""
 
     outcome: Outcome
     other: RequestId = NONE
@@ -127,6 +129,15 @@ class Ending:
 
 
 @dataclass(frozen=True)
+class Forgotten:
+    """How many of each there were to remove."""
+
+    requests: int = 0
+    dead_letters: int = 0
+    idempotency_records: int = 0
+
+
+@dataclass(frozen=True)
 class Chunk:
     """Consecutive replies of one request; the number of ``replies[0]`` is ``first``.
 
@@ -152,12 +163,14 @@ class Appended:
 class Protocol:
     """The steps on one Redis. Callers group what belongs to one shard.
 
-    ``replicas`` are to confirm what submit stores, before it counts as accepted.
+    ``replicas`` are to confirm what submit stores, before it counts as accepted. ``turns_kept`` entries of a session's
+    stream stay, about.
     """
 
-    def __init__(self, library: Library, replicas: Replicas | None = None):
+    def __init__(self, library: Library, replicas: Replicas | None = None, turns_kept: int = TURNS_KEPT):
         self._library = library
         self._replicas = replicas
+        self._turns_kept = turns_kept
 
     async def wait(self, submission: Submission, kept: timedelta = KEPT) -> Submitted:
         """Store a request whose client gets an id before admission has decided.
@@ -191,6 +204,7 @@ class Protocol:
             int(grant_until * 1000),
             request.question,
             follower or "",
+            self._turns_kept,
         )
         submit_keys = _submit_keys(shard_of(request.id), submission)
         if self._replicas is None:
@@ -279,6 +293,11 @@ class Protocol:
         args = (_EXPIRED, _ORPHANED, at_most, _ms(every))
         return await self._library.call("sweep", keys.shard_prefix(shard), args=args)
 
+    async def forget(self, request_id: RequestId) -> Forgotten | None:
+        """Remove a request that has ended, with its log, its letter and its record; ``None``: it has not ended."""
+        answer, *counts = await self._library.call("forget", _prefix(request_id), args=(request_id,))
+        return Forgotten(*counts) if answer == b"OK" else None
+
     async def drop(self, request_id: RequestId) -> bool:
         """Forget the dead letter about a request; whether there was one."""
         return bool(await self._library.call("drop", _prefix(request_id), args=(request_id,)))
@@ -293,10 +312,10 @@ def _ms(duration: timedelta) -> int:
 
 
 def _submit_keys(shard: Shard, submission: Submission) -> tuple[str, ...]:
-    prefix = keys.shard_prefix(shard)
-    if not submission.idempotency_key:
-        return (prefix,)
-    return prefix, keys.idempotency(shard, submission.request.tenant, submission.idempotency_key)
+    """Prefix, idempotency record, index of the user's requests; the prefix again in the place of one there is not."""
+    prefix, tenant, user = keys.shard_prefix(shard), submission.request.tenant, submission.request.user
+    record = keys.idempotency(shard, tenant, submission.idempotency_key) if submission.idempotency_key else prefix
+    return prefix, record, keys.user_requests(shard, tenant, user) if user else prefix
 
 
 def _stored(submission: Submission) -> tuple[Any, ...]:

@@ -12,14 +12,14 @@ local function pushed_before(p, session, publisher, id)
 end
 
 -- KEYS: prefix, record of the push's id. ARGV: session, tenant, publisher, id, fingerprint, text, metadata as JSON,
--- seconds for which its id is known. Answers OK entry | EXISTING entry | CONFLICT | UNKNOWN (no such session of the
--- tenant).
+-- seconds for which its id is known, length of the session's stream. Answers OK entry | EXISTING entry | CONFLICT |
+-- UNKNOWN (no such session of the tenant).
 --
 -- The order heals: the record, the entry, the entry's name in the record. Torn after the first, the message is not
 -- there and a repetition writes it; torn after the second, a repetition finds it in the session.
 local function push(keys, args)
     local p, record = keys[1], keys[2]
-    local session, tenant, publisher, id, fingerprint, text, metadata, seconds = unpack(args, 1, 8)
+    local session, tenant, publisher, id, fingerprint, text, metadata, seconds, length = unpack(args, 1, 9)
     local known = read(record, 'fingerprint', 'entry')
     if known.fingerprint and known.fingerprint ~= fingerprint then return { 'CONFLICT' } end
     if known.entry then return { 'EXISTING', known.entry } end
@@ -28,10 +28,8 @@ local function push(keys, args)
 
     redis.call('HSET', record, 'fingerprint', fingerprint)
     redis.call('EXPIRE', record, seconds)
-    entry = entry or redis.call('XADD', turns_key(p, session), 'MAXLEN', '~', TURNS_LENGTH, '*',
+    entry = entry or enter_turn(p, session, length,
         'type', 'push', 'publisher', publisher, 'id', id, 'text', text, 'metadata', metadata)
-    redis.call('EXPIRE', turns_key(p, session), TURNS_SECONDS)
     redis.call('HSET', record, 'entry', entry)
-    hint(p, session)
     return { 'OK', entry }
 end

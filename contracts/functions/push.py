@@ -11,6 +11,7 @@ import msgspec
 
 from contracts import keys
 from contracts.functions.library import Library
+from contracts.functions.turns import TURNS_KEPT
 from contracts.ids import SessionId, TenantId, shard_of
 
 KNOWN_FOR = timedelta(hours=24)
@@ -42,10 +43,11 @@ class Pushed:
 
 
 class Pushes:
-    """The step on one Redis."""
+    """The step on one Redis. ``turns_kept`` entries of a session's stream stay, about."""
 
-    def __init__(self, library: Library):
+    def __init__(self, library: Library, turns_kept: int = TURNS_KEPT):
         self._library = library
+        self._turns_kept = turns_kept
 
     async def push(self, push: Push) -> Pushed:
         """Append it to its session, unless that was done before. Call again after a lost answer."""
@@ -53,7 +55,8 @@ class Pushes:
         record = keys.pushed(shard, push.tenant, push.publisher, push.id)
         metadata = msgspec.json.encode(dict(push.metadata), order="deterministic")
         said = push.fingerprint or keys.hashed(push.session, push.text, metadata.decode())
-        args = (push.session, push.tenant, push.publisher, push.id, said, push.text, metadata, _SECONDS_KNOWN)
+        what = (push.session, push.tenant, push.publisher, push.id, said, push.text, metadata)
+        args = (*what, _SECONDS_KNOWN, self._turns_kept)
         outcome, *entry = await self._library.call("push", keys.shard_prefix(shard), record, args=args)
         return Pushed(cast(Outcome, outcome.decode().lower()), entry[0].decode() if entry else "")
 

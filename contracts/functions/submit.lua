@@ -1,19 +1,27 @@
 -- wait and submit: how a request comes to be.
 
 -- What both store. ARGV: id, model, class, tenant, session ('' = none), body, deadline in ms from now, retention in s.
-local function store(p, state, args)
+-- `remembered` is its idempotency record, `index` that of its user's requests: '' for none.
+local function store(p, state, args, remembered, index)
     local id, model, class, tenant, session, body, deadline_ms, retain = unpack(args, 1, 8)
-    local deadline = now_ms() + deadline_ms
+    local now = now_ms()
+    local deadline = now + deadline_ms
+    -- First what a sweep and its user find it by: torn behind them, nothing is left but a deadline of nobody.
+    redis.call('ZADD', deadlines_key(p), deadline, id)
+    if index ~= '' then note_gone(index, id, now, deadline + 2000 * retain) end
     local fields = { 'state', state, 'model', model, 'class', class, 'tenant', tenant, 'body', body,
         'deadline', deadline, 'retain', retain, 'deaths', 0 }
-    if session ~= '' then
-        fields[#fields + 1] = 'session'
-        fields[#fields + 1] = session
+    for name, value in pairs({ session = session, remembered = remembered, index = index }) do
+        if value ~= '' then
+            fields[#fields + 1] = name
+            fields[#fields + 1] = value
+        end
     end
-    -- First what a sweep finds it by: torn between the two, nothing is left but a deadline of nobody.
-    redis.call('ZADD', deadlines_key(p), deadline, id)
     redis.call('HSET', request_key(p, id), unpack(fields))
 end
+
+-- A key that a call was given, or ''.
+local function given(key, p) return key ~= p and key or '' end
 
 -- nil when `key` is free or ours; else the answer to give. A key whose request is gone, or came to nothing (cancelled
 -- with its client, failed, refused), is free: to try again is what the key is for.
@@ -43,15 +51,16 @@ local function busy_with(p, session, id)
     return other
 end
 
--- KEYS: prefix, idempotency key or the prefix again. ARGV: the eight of store, fingerprint ('' = no idempotency key),
--- ms for which its access process keeps it. Answers OK | EXISTING id | CONFLICT.
+-- KEYS: prefix, idempotency record, index of its user's requests; the prefix again in the place of one that is not
+-- there. ARGV: the eight of store, fingerprint ('' = no idempotency key), ms for which its access process keeps it.
+-- Answers OK | EXISTING id | CONFLICT.
 local function wait(keys, args)
     local p, id, fingerprint = keys[1], args[1], args[9]
-    local idempotency = fingerprint ~= '' and keys[2] or ''
+    local idempotency, index = given(keys[2], p), given(keys[3], p)
     local answer = known(p, idempotency, id, fingerprint)
     if answer then return answer end
     if redis.call('EXISTS', request_key(p, id)) == 0 then
-        store(p, 'waiting', args)
+        store(p, 'waiting', args, idempotency, index)
         redis.call('HSET', request_key(p, id), 'kept', now_ms() + args[10])
     end
     remember(idempotency, id, fingerprint, args[8])
@@ -76,14 +85,15 @@ end
 local function asked_again(p, id) redis.call('HINCRBY', request_key(p, id), 'asked', 1) end
 
 -- ARGV: as wait's first nine, then queue bound, grant end in ms (0 = no grant needed), question for the session
--- ('' = none), first follower ('' = none). Answers OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state.
+-- ('' = none), first follower ('' = none), length of the session's stream. Answers OK | EXISTING id | CONFLICT | FULL |
+-- BUSY id | LATE | ENDED state | UNKNOWN (the tenant has no such session any more).
 --
 -- The order heals: state, then entry, then session. Torn after the state, the request has no entry and a sweep gives it
 -- one; torn after the entry, it runs and its end writes the turn.
 local function submit(keys, args)
     local p, id, model, class, session, fingerprint = keys[1], args[1], args[2], args[3], args[5], args[9]
     local bound, grant_until, question, follower = tonumber(args[10]), tonumber(args[11]), args[12], args[13]
-    local idempotency = fingerprint ~= '' and keys[2] or ''
+    local idempotency, index = given(keys[2], p), given(keys[3], p)
     local answer = known(p, idempotency, id, fingerprint)
     if answer then
         if answer[2] then asked_again(p, answer[2]) end
@@ -98,18 +108,17 @@ local function submit(keys, args)
     local queue = requests_key(p, model, class)
     if redis.call('XLEN', queue) >= bound then return { 'FULL' } end
     if grant_until > 0 and now_ms() > grant_until then return { 'LATE' } end
+    if session ~= '' and redis.call('HGET', session_key(p, session), 'tenant') ~= args[4] then return { 'UNKNOWN' } end
     local other = busy_with(p, session, id)
     if other then return { 'BUSY', other } end
 
-    store(p, 'queued', args)
+    store(p, 'queued', args, idempotency, index)
     if follower ~= '' then add_follower(p, id, follower) end
     enter_queue(p, id, model, class)
     if session ~= '' then
         redis.call('HSET', session_key(p, session), 'busy', id)
-        redis.call('XADD', turns_key(p, session), 'MAXLEN', '~', TURNS_LENGTH, '*',
-            'type', 'turn.started', 'request', id, 'text', question)
-        redis.call('EXPIRE', turns_key(p, session), TURNS_SECONDS)
-        hint(p, session)
+        local turn = enter_turn(p, session, args[14], 'type', 'turn.started', 'request', id, 'text', question)
+        redis.call('HSET', request_key(p, id), 'turn', turn)
     end
     remember(idempotency, id, fingerprint, args[8])
     return { 'OK' }

@@ -28,6 +28,7 @@ from contracts.functions import (
     Pushes,
     Submission,
     Summaries,
+    Turns,
 )
 from contracts.functions.gate import (
     Corrected,
@@ -73,6 +74,7 @@ async def test_every_function_stays_in_the_slot_of_its_shard(desk: Desk, monitor
     assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.shard_prefix(shard).encode())}
     assert seen.kinds >= {"request", "replies", "requests", "leases", "suspects", "emptying", "bell", "deadlines"}
     assert seen.kinds >= {"grants", "mailbox", "usage", "idempotency", "deadletters", "session", "turns"}
+    assert seen.kinds >= {"sessions", "userrequests"}
 
 
 async def test_the_gate_stays_in_its_own_slot(desk: Desk, monitor: Monitor) -> None:
@@ -136,7 +138,7 @@ async def call_all(desk: Desk, shard: Shard) -> None:
     protocol, session = desk.protocol, SessionId(new_request_id(shard))
     await desk.redis.hset(keys.session(session), mapping={"tenant": "acme", "summarize": "1"})
     await desk.redis.xadd(keys.mailbox(shard, ACCESS), {"": ""})
-    waits, gives_up, runs = (desk.request(id=new_request_id(shard), session=session) for _ in range(3))
+    waits, gives_up, runs = (desk.request(id=new_request_id(shard), session=session, user="ana") for _ in range(3))
     for request in (waits, gives_up):
         await protocol.wait(Submission(request, HOUR))
     await protocol.keep_waiting(shard, [waits.id])
@@ -152,9 +154,15 @@ async def call_all(desk: Desk, shard: Shard) -> None:
     assert (await protocol.append(shard, [chunk], LEASE))[0].status == "ok"
     await protocol.detach(grant.id, ACCESS)
     push = Push("push-1", "hotels", TenantId("acme"), session, "Ping.")
-    assert (await Pushes(Library(desk.redis)).push(push)).outcome == "ok"
     assert await Summaries(Library(desk.redis)).keep(session, TenantId("acme"), "1-0", b"{}") == "ok"
     await LearnedFacts(Library(desk.redis)).advance(session, TenantId("acme"), "1-0")
+    pushed = await Pushes(Library(desk.redis)).push(push)
+    assert pushed.outcome == "ok"
+    turns = Turns(Library(desk.redis))
+    assert await turns.say(session, TenantId("acme"), [("user", "q"), ("assistant", "a")])
+    assert (await turns.unsay(session, TenantId("acme"), pushed.entry, "assistant")).outcome == "ok"
+    assert await turns.adopt(session, TenantId("acme"), "ana") == "ana"
+    assert await protocol.forget(grant.id)
     await lose_one(desk, shard)
     await protocol.sweep(shard, every=LEASE)
 

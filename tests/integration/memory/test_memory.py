@@ -6,13 +6,14 @@ import asyncio
 import secrets
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from contracts import keys
-from contracts.errors import NotFound
+from contracts.errors import CallerError, NotFound
 from contracts.functions import LearnedFacts, Library, Push, Pushed, Pushes, Summaries
 from contracts.ids import Shard, TenantId, new_request_id, new_session_id
 from memory import History, Learned, Profiles, Session, Sessions, Summary
@@ -92,7 +93,7 @@ async def test_another_tenants_session_is_not_found(redis: Redis) -> None:
 
 async def test_what_a_summary_covers_is_not_recalled(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
-    turns = [await history.add(made.id, str(number), "a") for number in range(3)]
+    turns = [await history.add(made, str(number), "a") for number in range(3)]
     await Sessions(redis).update(made, summarize=True)
     assert await keep(redis, made, turns[1].id) == "ok"
     past = await history.past(made.id)
@@ -132,14 +133,14 @@ async def test_who_wants_no_summary_any_more_has_none(redis: Redis) -> None:
 
 async def test_a_summary_of_a_form_that_is_not_ours_is_none(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
-    await history.add(made.id, "q", "a")
+    await history.add(made, "q", "a")
     await redis.hset(keys.session(made.id), "summary", "{")
     assert len((await history.past(made.id)).turns) == 1
 
 
 async def test_a_deleted_session_leaves_nothing(redis: Redis) -> None:
     made = await session(redis)
-    await History(redis).add(made.id, "q", "a")
+    await History(redis).add(made, "q", "a")
     await Sessions(redis).delete(made)
     assert await redis.keys("*") == []
 
@@ -153,33 +154,33 @@ async def test_sessions_are_listed_for_their_user_alone(redis: Redis) -> None:
 
 async def test_every_key_of_a_session_ends_some_day(redis: Redis) -> None:
     made = await session(redis)
-    await History(redis).add(made.id, "q", "a")
+    await History(redis).add(made, "q", "a")
     await push(redis, made, "ping")
     assert [await redis.ttl(key) > 0 for key in await redis.keys("*")] == [True] * 4
 
 
 async def test_turns_are_read_in_the_order_they_were_said(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
-    await history.add(made.id, "one", "1")
+    await history.add(made, "one", "1")
     await push(redis, made, "ping")
-    await history.add(made.id, "two", "2")
+    await history.add(made, "two", "2")
     assert [turn.answer for turn in await history.recent(made.id)] == ["1", "ping", "2"]
     assert [turn.answer for turn in await history.recent(made.id, limit=1)] == ["2"]
 
 
 async def test_a_turn_that_never_ran_is_read_back_with_its_request_and_its_end(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
-    added = await history.add(made.id, "one", "", request=new_request_id(Shard(0)), status="cancelled")
+    added = await history.add(made, "one", "", request=new_request_id(Shard(0)), status="cancelled")
     assert await history.recent(made.id) == [added]
 
 
 async def test_turns_can_be_asked_for_by_time(redis: Redis) -> None:
     made, history = await session(redis), History(redis)
-    await history.add(made.id, "one", "1")
+    await history.add(made, "one", "1")
     await asyncio.sleep(0.02)
     moment = time.time()
     await asyncio.sleep(0.02)
-    await history.add(made.id, "two", "2")
+    await history.add(made, "two", "2")
     assert [turn.answer for turn in await history.between(made.id, since=moment)] == ["2"]
     assert [turn.answer for turn in await history.between(made.id, until=moment)] == ["1"]
 
@@ -253,7 +254,7 @@ async def test_whatever_changes_a_session_gives_a_hint(redis: Redis) -> None:
     pubsub = redis.pubsub()
     await pubsub.subscribe(keys.session_channel(made.id))
     await Sessions(redis).update(made, title="Fire", metadata=None)
-    await History(redis).add(made.id, "q", "a")
+    await History(redis).add(made, "q", "a")
     await push(redis, made, "ping")
     await Sessions(redis).delete(made)
     heard = [await pubsub.get_message(timeout=5) for _ in range(5)]
@@ -338,7 +339,7 @@ async def test_a_deleted_profile_forgets_what_was_learned(redis: Redis) -> None:
 
 async def test_what_was_learned_from_is_not_read_again(redis: Redis) -> None:
     made, history, facts = await session(redis), History(redis), LearnedFacts(Library(redis))
-    turns = [await history.add(made.id, str(number), "a") for number in range(3)]
+    turns = [await history.add(made, str(number), "a") for number in range(3)]
     for until in (turns[1].id, turns[0].id):
         await facts.advance(made.id, ACME, until)
     past = await history.past(made.id)
@@ -351,3 +352,58 @@ async def test_a_session_that_was_deleted_is_not_brought_back(redis: Redis) -> N
     await LearnedFacts(Library(redis)).advance(made.id, ACME, "1-0")
     await LearnedFacts(Library(redis)).advance(made.id, OTHER, "1-0")
     assert await redis.keys("*") == []
+
+
+async def test_nobodys_session_is_adopted_once(redis: Redis) -> None:
+    sessions, made = Sessions(redis), await session(redis, user="")
+    assert (await sessions.adopt(made, "ada")).user == "ada"
+    with pytest.raises(CallerError) as refused:
+        await sessions.adopt(await sessions.get(ACME, made.id), "bob")
+    assert (refused.value.code, refused.value.param) == ("conversation_of_another_user", "user")
+    with pytest.raises(CallerError):  # also who has read it before it was
+        await sessions.adopt(made, "bob")
+    assert await sessions.list(Shard(0), ACME, "") == []
+    assert [one.id for one in await sessions.list(Shard(0), ACME, "ada")] == [made.id]
+    assert await redis.ttl(keys.sessions(Shard(0), ACME, "ada")) > 0
+
+
+async def test_a_change_does_not_undo_an_adoption(redis: Redis) -> None:
+    sessions, made = Sessions(redis), await session(redis, user="")
+    await sessions.adopt(made, "ada")
+    await sessions.update(made, title="Fire", metadata=None)
+    found = await sessions.get(ACME, made.id)
+    assert (found.user, found.title) == ("ada", "Fire")
+
+
+async def test_a_retention_that_was_shortened_leaves_longer_lived_sessions_listed(redis: Redis) -> None:
+    await session(redis)
+    await Sessions(redis, timedelta(hours=1)).create(Shard(0), ACME, "ada")
+    assert await redis.ttl(keys.sessions(Shard(0), ACME, "ada")) > 86400
+
+
+async def test_a_session_that_is_read_while_it_is_deleted_stays_deleted(redis: Redis) -> None:
+    sessions, made = Sessions(redis), await session(redis)
+    await sessions.delete(made)
+    await sessions._renew(made)
+    assert await redis.keys("*") == []
+
+
+async def test_nothing_is_said_in_a_session_that_is_gone(redis: Redis) -> None:
+    made = await session(redis)
+    await Sessions(redis).delete(made)
+    with pytest.raises(NotFound):
+        await History(redis).add(made, "q", "a")
+    assert await redis.keys("*") == []
+
+
+async def test_older_turns_are_found_behind_many_deleted_ones(redis: Redis) -> None:
+    made, history = await session(redis), History(redis)
+    kept = [await history.add(made, f"q{number}", f"a{number}") for number in range(3)]
+    for number in range(60):
+        turn = await history.add(made, f"regret {number}", "a")
+        for speaker in ("user", "assistant"):
+            assert (await history.unsay(made, turn.id, speaker)).outcome == "ok"
+    assert [turn.question for turn in await history.recent(made.id, limit=2)] == ["q1", "q2"]
+    entries, _ = await history.latest(made.id, 4)
+    assert [entry.text for entry in entries if entry.kind != "deleted"] == ["q1", "a1", "q2", "a2"]
+    assert [turn.id for turn in await history.recent(made.id)] == [turn.id for turn in kept]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from openai.types.conversations import Message
 
-from access.items import all_items, items_of, milliseconds_of, turns_from
+from access.items import all_items, items_of, named_by, turns_from
 from contracts.errors import CallerError, NotFound
 from contracts.ids import RequestId
 from contracts.messages import ChatMessage
@@ -24,7 +24,7 @@ def test_a_turn_is_a_question_and_its_answer() -> None:
 
 
 def test_an_item_leads_back_to_its_turn() -> None:
-    assert [milliseconds_of(item["id"]) for item in items_of(DONE)] == [1700000000123] * 2
+    assert [named_by(item["id"]).milliseconds for item in items_of(DONE)] == [1700000000123] * 2
 
 
 def test_an_answer_names_its_response() -> None:
@@ -60,7 +60,7 @@ def test_items_are_ones_that_openais_library_reads() -> None:
 )
 def test_a_foreign_id_is_not_found(wrong: str) -> None:
     with pytest.raises(NotFound):
-        milliseconds_of(wrong)
+        named_by(wrong)
 
 
 @pytest.mark.parametrize(

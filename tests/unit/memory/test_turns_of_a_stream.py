@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from contracts.ids import RequestId
-from memory.history import Turn, _turns, position_of
+from memory.history import Turn, _entries, position_of
+from memory.history import _turns as joined
 
 A, B = RequestId("s0_" + "a" * 32), RequestId("s0_" + "b" * 32)
 
 
-def entry(at: int, **fields: str) -> tuple[bytes, dict[bytes, bytes]]:
+Raw = tuple[bytes, dict[bytes, bytes]]
+
+
+def _turns(raw: list[Raw], running: RequestId | None = None) -> list[Turn]:
+    return joined(_entries(raw), running)
+
+
+def entry(at: int, **fields: str) -> Raw:
     return f"{at}-0".encode(), {name.encode(): value.encode() for name, value in fields.items()}
 
 
-def started(at: int, request: str, text: str) -> tuple[bytes, dict[bytes, bytes]]:
+def started(at: int, request: str, text: str) -> Raw:
     return entry(at, type="turn.started", request=request, text=text)
 
 
-def finished(at: int, request: str, text: str, status: str = "done") -> tuple[bytes, dict[bytes, bytes]]:
+def finished(at: int, request: str, text: str, status: str = "done") -> Raw:
     return entry(at, type="turn.finished", request=request, text=text, status=status)
 
 
@@ -34,9 +42,31 @@ def test_a_push_between_question_and_answer_keeps_its_place() -> None:
     assert [turn.status for turn in turns] == ["done", "push"]
 
 
-def test_a_turn_without_its_end_is_running() -> None:
-    [turn] = _turns([started(1, A, "q")])
+def test_a_turn_without_its_end_is_running_if_its_request_is() -> None:
+    [turn] = _turns([started(1, A, "q")], running=A)
     assert (turn.status, turn.messages) == ("running", ())
+
+
+def test_a_turn_whose_answer_is_neither_there_nor_made_is_unanswered() -> None:
+    for running in (None, B):
+        [turn] = _turns([started(1, A, "q")], running)
+        assert (turn.status, turn.messages) == ("unanswered", ())
+
+
+def test_a_question_that_was_put_in_alone_is_never_running() -> None:
+    assert _turns([started(1, "", "q")])[0].status == "unanswered"
+
+
+def test_an_answer_keeps_the_name_of_its_turn_when_the_question_is_gone() -> None:
+    gone = entry(3, type="item.deleted", request=A, turn="1-0", role="user")
+    [turn] = _turns([entry(2, type="turn.finished", request=A, status="done", text="a", turn="1-0"), gone])
+    assert (turn.id, turn.question, turn.answer) == ("1-0", None, "a")
+
+
+def test_answers_that_were_put_in_find_their_own_question() -> None:
+    first, second = started(1, "", "q1"), started(2, "", "q2")
+    turns = _turns([first, second, entry(3, type="turn.finished", request="", text="a1", status="done", turn="1-0")])
+    assert [(turn.question, turn.answer) for turn in turns] == [("q1", "a1"), ("q2", None)]
 
 
 def test_an_answer_whose_question_is_out_of_reach_stands_alone() -> None:
