@@ -132,10 +132,13 @@ class Mailbox:
         await self._commands.expire(key, LIFE)
 
     async def keep(self, shard: Shard) -> None:
-        """Keep the mailbox alive; it is made again after a flush or a long silence. Runs for ever."""
+        """Keep the mailbox alive, and let go of what was read: it holds what users are told. It is made again after a
+        flush or a long silence. Runs for ever.
+        """
         while True:
             try:
                 await self.open(shard)
+                await self._empty(shard)
             except connection.REDIS_UNAVAILABLE:
                 log.warning("mailbox.unreachable", sentence="Redis does not answer; the mailbox waits.", shard=shard)
             await asyncio.sleep(RENEW_EVERY.total_seconds())
@@ -178,6 +181,12 @@ class Mailbox:
         for follower, at in suspects:
             if follower.at == at:
                 follower.fall_behind()
+
+    async def _empty(self, shard: Shard) -> None:
+        if (last := self._last.get(shard, b"0")) != b"0":
+            milliseconds, number = last.decode().split("-")
+            unread = f"{milliseconds}-{int(number) + 1}"
+            await self._commands.xtrim(keys.mailbox(shard, self._access), minid=unread, approximate=False)
 
     async def _suspects(self, request_ids: Sequence[RequestId]) -> list[tuple[Follower, Position]]:
         """Those who are not at the tail of their log, and where they are."""

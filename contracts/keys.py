@@ -66,7 +66,7 @@ def grants(shard: Shard, worker: WorkerId) -> str:
 
 
 def mailbox(shard: Shard, access: AccessId) -> str:
-    """stream, capped; new replies for one access process; append; 30 s, renewed by its owner every 5 s"""
+    """stream, capped; new replies for one access process; append; 30 s, renewed by its owner every 5 s, who then removes what it has read"""
     return f"{shard_prefix(shard)}mailbox:{access}"
 
 
