@@ -30,6 +30,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 CACHE_LIFE = timedelta(seconds=5)
 WRONG_KEYS_PER_MINUTE = 30
 _CACHE_SIZE = 10_000
+_READ_AT_ONCE = 500
 _LONGEST_KEY = 512
 _SHAPE = re.compile(r"sk-([0-9a-zA-Z]{8,32})_[0-9A-Za-z_-]{20,128}")
 
@@ -144,7 +145,12 @@ class KeyRing:
         """All keys, without their secrets."""
         raw: Any = await self._redis.smembers(keys.api_keys())
         prefixes: list[str] = sorted(prefix.decode() for prefix in raw)
-        rows: list[Any] = [await self._redis.hgetall(keys.api_key(prefix)) for prefix in prefixes]
+        rows: list[Any] = []
+        for first in range(0, len(prefixes), _READ_AT_ONCE):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for prefix in prefixes[first : first + _READ_AT_ONCE]:
+                    pipe.hgetall(keys.api_key(prefix))
+                rows += await pipe.execute()
         return [_stored(prefix, row) for prefix, row in zip(prefixes, rows, strict=True) if row]
 
     async def revoke(self, prefix: str) -> None:

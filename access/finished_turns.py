@@ -8,9 +8,9 @@ its settings name. When it stops doing so the stream goes, with all that is in i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -21,6 +21,7 @@ from contracts.ids import Shard, TenantId
 
 KEPT = timedelta(hours=24)
 RENEW_EVERY = timedelta(seconds=30)
+READ_AT_ONCE = 500
 _MAKER = "maker"
 
 log = logs.get()
@@ -36,6 +37,18 @@ async def keep_finished_turns(redis: Redis, shards: Sequence[Shard], tenants: Se
         except REDIS_UNAVAILABLE:
             log.warning("turns.unreachable", sentence="Redis does not answer; finished turns are not written.")
         await asyncio.sleep(RENEW_EVERY.total_seconds())
+
+
+async def remove_finished_turns(redis: Redis, stream: str, conversations: Collection[str]) -> int:
+    """Take the turns of these conversations (their public ids) out of a stream; how many there were."""
+    removed, after = 0, "-"
+    while True:
+        page: Any = await redis.xrange(stream, min=after, count=READ_AT_ONCE)
+        theirs = [entry for entry, fields in page if fields.get(b"conversation", b"").decode() in conversations]
+        removed += await redis.xdel(stream, *theirs) if theirs else 0
+        if len(page) < READ_AT_ONCE:
+            return removed
+        after = f"({page[-1][0].decode()}"
 
 
 async def _make(redis: Redis, stream: str) -> None:

@@ -15,7 +15,7 @@ import functools
 import random
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -36,12 +36,13 @@ from contracts.connection import BLOCK, REDIS_UNAVAILABLE
 from contracts.errors import DependencyDown, NotFound, Overload, PenstockError
 from contracts.functions import Push
 from contracts.functions.push import KNOWN_FOR
-from contracts.ids import SessionId, Shard, new_session_id, shard_of
+from contracts.ids import SessionId, Shard, TenantId, new_session_id, shard_of
 from contracts.messages import ChatMessage, GenerationParameters
 from memory import Session, fit
 
 GROUP = CONSUMER = "access"
 READ_AT_ONCE = 32
+LOOKED_AT_ONCE = 500
 PROMPTS_AT_ONCE = 64
 KEEP_EVERY = timedelta(seconds=1)
 CLAIM_AFTER = timedelta(seconds=5)
@@ -172,8 +173,7 @@ class PushReader:
         sessions = self._context.sessions
         if order.session is not None:
             return await sessions.get(order.tenant, order.session)
-        name = f"{order.tenant}\n{order.publisher}\n{order.id}"
-        shard = self._shards[zlib.crc32(name.encode()) % len(self._shards)]
+        shard = target_shard(len(self._shards), order.tenant, order.publisher, order.id)
         newest = await sessions.newest(self._shards, order.tenant, order.user)
         chosen = newest or new_session_id(shard)
         key = keys.push_target(shard, order.tenant, order.publisher, order.id)
@@ -247,6 +247,35 @@ class PushReader:
             await pipe.execute()
 
 
+def target_shard(shards: int, tenant: TenantId, publisher: str, push_id: str) -> Shard:
+    """Where it is remembered which session a push to a user went to."""
+    return Shard(zlib.crc32(f"{tenant}\n{publisher}\n{push_id}".encode()) % shards)
+
+
+async def withdraw(
+    redis: Redis, publishers: Iterable[str], tenant: TenantId, user: str, conversations: Collection[str]
+) -> int:
+    """Take out what publishers have to say to a user and is not delivered yet; how much there was.
+
+    ``conversations`` are the public ids of the user's own.
+    """
+    withdrawn = 0
+    for publisher in publishers:
+        stream, after = keys.push(publisher), "-"
+        while True:
+            page: Any = await redis.xrange(stream, min=after, count=LOOKED_AT_ONCE)
+            theirs = [entry for entry, fields in page if _is_for(fields, tenant, user, conversations)]
+            if theirs:
+                async with redis.pipeline(transaction=True) as pipe:
+                    pipe.xdel(stream, *theirs)
+                    pipe.xack(stream, GROUP, *theirs)
+                    withdrawn += (await pipe.execute())[0]
+            if len(page) < LOOKED_AT_ONCE:
+                break
+            after = f"({page[-1][0].decode()}"
+    return withdrawn
+
+
 class _PromptBody(Sampling):
     """What makes two prompts the same one."""
 
@@ -255,3 +284,10 @@ class _PromptBody(Sampling):
 
 def _age(entry: bytes) -> timedelta:
     return timedelta(seconds=time.time() - int(entry.split(b"-")[0]) / 1000)
+
+
+def _is_for(fields: Mapping[bytes, bytes], tenant: TenantId, user: str, conversations: Collection[str]) -> bool:
+    if fields.get(b"tenant") != tenant.encode():
+        return False
+    named = fields.get(b"conversation", b"").decode("utf-8", "replace")
+    return fields.get(b"user") == user.encode("utf-8", "surrogatepass") or named in conversations

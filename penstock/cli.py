@@ -22,11 +22,13 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="The settings of the services.", no_args_is_help=True)
 letters_app = typer.Typer(help="Requests that were given up.", no_args_is_help=True)
+users_app = typer.Typer(help="The end users of tenants.", no_args_is_help=True)
 limits_app = typer.Typer(help="What each tenant may do, and what it has done.", no_args_is_help=True)
 app.add_typer(faq_app, name="faq")
 app.add_typer(config_app, name="config")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(limits_app, name="limits")
+app.add_typer(users_app, name="users")
 
 TenantName = Annotated[str, typer.Argument(help="The tenant, as its keys name it.")]
 Assignments = Annotated[
@@ -217,6 +219,31 @@ def limits_clear(tenant: TenantName, as_json: AsJson = False, url: Url = None, d
     from penstock import limits, target
 
     _print_limits(limits.clear(target.find(url, data), tenant), as_json=as_json)
+
+
+@users_app.command("erase")
+def users_erase(
+    tenant: TenantName,
+    user: Annotated[str, typer.Argument(help="The user, as the tenant calls it.")],
+    as_json: AsJson = False,
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Erase everything of a user: profile, conversations, responses, keys. There is no way back.
+
+    Shows what was erased and what remains. Ends with status 1 when something did not stop in time: call it again.
+    """
+    from rich.console import Console
+
+    from penstock import target, users
+
+    found = users.erase(target.find(url, data), tenant, user)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        for table in users.tables(found):
+            Console().print(table)
+    raise typer.Exit(0 if found["complete"] else 1)
 
 
 @config_app.command("show")

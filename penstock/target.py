@@ -43,7 +43,9 @@ def get(target: Target, path: str) -> Any:
     return send(target, "GET", path)
 
 
-def send(target: Target, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def send(
+    target: Target, method: str, path: str, body: dict[str, Any] | None = None, *, patience_seconds: float = 10
+) -> Any:
     """The JSON that a request brings; ``body`` is sent as JSON, if there is one.
 
     Raises:
@@ -51,7 +53,7 @@ def send(target: Target, method: str, path: str, body: dict[str, Any] | None = N
     """
     headers = {"Authorization": f"Bearer {target.key}"}
     try:
-        response = httpx2.request(method, target.url + path, headers=headers, json=body, timeout=10)
+        response = httpx2.request(method, target.url + path, headers=headers, json=body, timeout=patience_seconds)
     except httpx2.HTTPError as error:
         raise CommandError(
             f"Nothing answers at {target.url} ({error}). Start it with 'penstock up', or use --url."

@@ -1,4 +1,4 @@
-"""``/admin``: keys, queues, workers. Every route takes the ``admin`` scope, over all tenants."""
+"""``/admin``: keys, queues, workers, erasing users. Every route takes the ``admin`` scope, over all tenants."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from access.auth import Caller, StoredKey
-from access.context import InContext, caller_of
+from access.context import ByCaller, InContext, caller_of
+from access.erasing import Erasure, erased_object
 from access.load import loads
 from access.routes.bodies import Body, Name
 from access.routes.pages import listing
-from contracts.errors import CallerError
+from contracts.errors import CallerError, NotFound
+from contracts.ids import TenantId, is_name
 
 
 async def administrator(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
@@ -90,6 +92,17 @@ async def list_workers(context: InContext) -> Response:
         for beat in beats
     ]
     return JSONResponse(listing(rows))
+
+
+@router.delete("/users")
+async def erase_user(
+    context: InContext, caller: ByCaller, tenant: Name, user: Annotated[str, Query(min_length=1, max_length=128)]
+) -> Response:
+    """Erase everything of a user of any tenant, as ``DELETE /v1/users/{user}``; a name may have any character here."""
+    if not is_name(tenant):
+        raise NotFound("No tenant has this name.", code="tenant_not_found", param="tenant")
+    erased = await Erasure(context, TenantId(tenant), user, last_key=caller.key).run()
+    return JSONResponse(erased_object(TenantId(tenant), user, erased))
 
 
 def _key(stored: StoredKey) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``/v1/users/{user}/profile``: what the model is told about an end user. Ours; OpenAI has no such thing.
+"""``/v1/users``: what the model is told about an end user, and erasing all of one. Ours; OpenAI has no such thing.
 
 ``facts`` are registered: somebody put them there. ``learned`` are what the user's conversations have told, each with
 when and where; there are none unless ``learn`` was switched on.
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from access.auth import Caller
 from access.context import ByCaller, Context, InContext
+from access.erasing import Erasure, erased_object
 from access.routes.bodies import Body
 from contracts.errors import NotFound
 from contracts.ids import CONVERSATION_PREFIX
@@ -90,6 +91,14 @@ async def delete_learned_fact(user: User, name: str, context: InContext, caller:
         raise NotFound(f"No learned fact '{name[:40]}' of this user.", code="fact_not_found", param="name")
     await context.learned.forget(caller.tenant, user, name)
     return await _profile(context, caller, user)
+
+
+@router.delete("/v1/users/{user:path}")
+async def erase_user(user: User, context: InContext, caller: ByCaller) -> Response:
+    """Erase everything of a user; what that was, and what remains. Call again until ``complete``: it may find more."""
+    _check(caller, user)
+    erased = await Erasure(context, caller.tenant, user, last_key=caller.key).run()
+    return JSONResponse(erased_object(caller.tenant, user, erased))
 
 
 def _check(caller: Caller, user: str) -> None:
