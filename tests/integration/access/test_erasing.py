@@ -17,7 +17,17 @@ import redis
 
 from contracts import connection, keys
 from contracts.functions import Library, Protocol, Submission
-from contracts.ids import RequestId, Shard, TenantId, WorkerId, new_request_id
+from contracts.ids import (
+    CONVERSATION_PREFIX,
+    RESPONSE_PREFIX,
+    RequestId,
+    SessionId,
+    Shard,
+    TenantId,
+    WorkerId,
+    new_request_id,
+    parse_public,
+)
 from contracts.messages import CLASSES, ChatMessage, Generate, InferenceRequest
 from penstock import embedded_redis, target, users
 from penstock.errors import CommandError
@@ -39,6 +49,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = {f"PENSTOCK_{role}__SHARDS": str(SHARDS) for role in ("ACCESS", "LIMITER", "WORKER")}
     settings |= {"MILVUS_URI": "http://127.0.0.1:9", "PENSTOCK_WORKER__LEASE_SECONDS": "1"}
     settings |= {"PENSTOCK_ACCESS__PUBLISHERS": json.dumps(PUBLISHERS), "PENSTOCK_ACCESS__WATCHED_TENANTS": '["acme"]'}
+    settings |= {"PENSTOCK_ACCESS__CONVERSATION_RETENTION": "86400", "PENSTOCK_ACCESS__CONVERSATION_LENGTH": "20"}
+    settings |= {"PENSTOCK_ACCESS__LOG_RETENTION": "120", "PENSTOCK_ACCESS__RESPONSE_RETENTION": "7200"}
     presets = json.dumps({"plain": {"model": "scripted"}})
     with (
         redis_server(embedded_redis.bundled_binary(), folder) as redis_url,
@@ -219,6 +231,22 @@ def test_the_command_erases_shows_and_says_whom_it_does_not_know(served: Stack, 
     with pytest.raises(CommandError):
         users.erase(Target(at.url, "sk-wrong"), "acme", "ada")
     assert target.get(at, "/admin/keys")
+
+
+def test_what_nobody_erases_leaves_by_itself_as_the_settings_say(acme: Http, store: Any) -> None:
+    made = acme.post("/v1/conversations", json={"user": "leaver"}).json()["id"]
+    stored = acme.post("/v1/responses", json=question("tokens=2", "leaver", conversation=made)).json()["id"]
+    unstored = acme.post("/v1/responses", json=question("tokens=2", "leaver", store=False)).json()["id"]
+    said = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}] * 10
+    for _ in range(20):
+        acme.post(f"/v1/conversations/{made}/items", json={"items": said})
+    session = SessionId(parse_public(made, CONVERSATION_PREFIX))
+    for key in (keys.session(session), keys.turns(session)):
+        assert 86400 - 60 < store.ttl(key) <= 86400
+    assert store.xlen(keys.turns(session)) < 200
+    for response, seconds in ((stored, 7200), (unstored, 120)):
+        token = RequestId(parse_public(response, RESPONSE_PREFIX))
+        assert seconds - 60 < store.ttl(keys.replies(token)) <= seconds
 
 
 class Life:
