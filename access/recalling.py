@@ -23,8 +23,8 @@ class Recalled:
 
     ``unanswered`` are the questions just before, cancelled before a word was said. ``learned`` is what the user has
     told of themselves. ``tokens`` is what all that adds to the prompt. ``dropped`` are the turns that are neither in
-    the window nor in the summary, where the session is to be summarised; ``untaught`` those that the user may be
-    learned about from.
+    the window nor in the summary, where the session is to be summarised; ``unsaid`` is how many messages had been taken
+    out of it by then. ``untaught`` are the turns that the user may be learned about from.
     """
 
     facts: dict[str, str]
@@ -33,6 +33,7 @@ class Recalled:
     unanswered: tuple[str, ...] = ()
     summary: Summary | None = None
     dropped: tuple[Turn, ...] = ()
+    unsaid: int = 0
     learned: Mapping[str, str] = field(default_factory=dict[str, str])
     untaught: tuple[Turn, ...] = ()
 
@@ -79,6 +80,7 @@ class Recalling:
             unanswered=tuple(unanswered),
             summary=past.summary,
             dropped=tuple(turns[:start]) if past.summarize else (),
+            unsaid=past.unsaid,
             learned=known.said,
             untaught=_untaught(past, asked.user, known),
         )

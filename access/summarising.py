@@ -51,6 +51,7 @@ class Summarising:
             asked.model,
             recalled.summary,
             recalled.dropped,
+            recalled.unsaid,
             self._estimating,
             self._summaries,
         )
@@ -58,19 +59,23 @@ class Summarising:
 
 @dataclass(frozen=True)
 class SummaryAside:
-    """The summary of ``earlier`` and of the turns that were ``dropped`` behind it."""
+    """The summary of ``earlier`` and of the turns that were ``dropped`` behind it.
+
+    ``unsaid`` messages had been taken out of the session then: after the next one it is not kept.
+    """
 
     session: SessionId
     tenant: TenantId
     model: str
     earlier: Summary | None
     dropped: tuple[Turn, ...]
+    unsaid: int
     estimating: Estimating
     summaries: Summaries
 
     @property
     def name(self) -> str:
-        return f"summary {self.session} {self.earlier.until if self.earlier else BEGINNING}"
+        return f"summary {self.session} {self.earlier.until if self.earlier else BEGINNING} {self.unsaid}"
 
     def words(self) -> Words:
         """Asks about as many of the dropped turns as the model reads at once; the others come next time."""
@@ -83,7 +88,7 @@ class SummaryAside:
 
     async def keep(self, text: str, until: str) -> None:
         summary = Summary(clean(text)[:MAX_CHARACTERS], until, time.time(), new_delimiter())
-        outcome = await self.summaries.keep(self.session, self.tenant, until, summary.encode())
+        outcome = await self.summaries.keep(self.session, self.tenant, until, summary.encode(), self.unsaid)
         log.info("summary.ended", sentence="A summary came to its end.", session=self.session, outcome=outcome)
 
 

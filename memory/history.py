@@ -90,13 +90,14 @@ class Turn:
 class Past:
     """What a prompt may show of a session: the last turns, and the ``summary`` of those before them, if there is one.
 
-    ``summarize``: what the window drops of the turns is to be summarised. ``user`` is whose session it is; ``unread``
-    are those turns that were not learned from.
+    ``summarize``: what the window drops of the turns is to be summarised. ``unsaid`` is how many messages have been
+    taken out of the session. ``user`` is whose session it is; ``unread`` are those turns that were not learned from.
     """
 
     turns: tuple[Turn, ...] = ()
     summarize: bool = False
     summary: Summary | None = None
+    unsaid: int = 0
     user: str = ""
     unread: tuple[Turn, ...] = ()
 
@@ -154,14 +155,15 @@ class History:
 
     async def past(self, session: SessionId, limit: int = 200) -> Past:
         """At most the last ``limit`` turns, without those that the session's summary covers."""
-        of_session = ("summarize", "summary", "user", "learned_until")
-        entries, running, (wanted, stored, user, learned) = await self._last(session, 2 * limit, *of_session)
+        of_session = ("summarize", "summary", "unsaid", "user", "learned_until")
+        entries, running, (wanted, stored, unsaid, user, learned) = await self._last(session, 2 * limit, *of_session)
         turns = _turns(entries, running)[-limit:]
         summary = summary_from(stored)
         return Past(
             turns=_behind(summary.until if summary else BEGINNING, turns),
             summarize=wanted == b"1",
             summary=summary,
+            unsaid=int(unsaid or 0),
             user=(user or b"").decode(),
             unread=_behind(learned.decode() if learned else BEGINNING, turns),
         )
@@ -239,7 +241,10 @@ class History:
     async def _last(
         self, session: SessionId, limit: int, *fields: str
     ) -> tuple[list[Entry], RequestId | None, list[bytes | None]]:
-        """As ``latest``, with fields of the session as they were when the newest entry was read."""
+        """As ``latest``, with fields of the session as they were when the newest entry was read.
+
+        What is taken out while older ones are read is not in those fields: better too early than too late.
+        """
         turns, found = keys.turns(session), list[bytes | None]()
         entries: list[Entry] = []
         before, wanted = "+", limit

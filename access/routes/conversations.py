@@ -219,7 +219,7 @@ async def delete_item(conversation_id: str, item_id: str, context: InContext, ca
     if unsaid.outcome == "running":
         response = f"{RESPONSE_PREFIX}{unsaid.request}"
         raise Conflict(f"{response} is being generated. Cancel it, or wait for its end.", code="still_running")
-    return JSONResponse(conversation_object(session))
+    return JSONResponse(conversation_object(await _session(context, caller, conversation_id)))
 
 
 async def _session(

@@ -57,6 +57,14 @@ local function tail_of(p, id)
     return tonumber(string.match(last[1], '^(%d+)')), end_of(string.sub(last[2][1], -1), last[2][2])
 end
 
+-- Whether stream id `one` stands behind `other`.
+local function behind(one, other)
+    local ms, number = string.match(one, '^(%d+)-(%d+)$')
+    local other_ms, other_number = string.match(other, '^(%d+)-(%d+)$')
+    if ms ~= other_ms then return tonumber(ms) > tonumber(other_ms) end
+    return tonumber(number) > tonumber(other_number)
+end
+
 -- The named fields of a hash as a table; absent fields are absent, and so are empty ones: to empty fields and to set
 -- others is one write, which cannot be torn.
 local function read(key, ...)

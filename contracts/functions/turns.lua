@@ -68,11 +68,20 @@ local function find_said(p, session, turn, role)
     end
 end
 
+-- A summary that covers the turn has the message in other words: it is forgotten, and made anew of what is left. One that
+-- is being made may have it too: it will not be kept, because the count has moved on (see summarise).
+local function forget_summary_of(session, turn)
+    redis.call('HINCRBY', session, 'unsaid', 1)
+    local covered = read(session, 'summary_until').summary_until
+    if covered and not behind(turn, covered) then redis.call('HDEL', session, 'summary', 'summary_until') end
+end
+
 -- KEYS: prefix. ARGV: session, tenant, length of its stream, turn, role. Take out what one of the two said in a turn, and
 -- say so to those who follow. Answers OK (also when that was done before) | RUNNING request (which answers the turn) |
 -- UNKNOWN.
 --
--- Torn between the two, it is gone, and those who follow show it until they come again.
+-- Torn behind the summary, the message is still there, and a repetition takes it out. Torn behind the message, it is gone,
+-- and those who follow show it until they come again.
 local function unsay(keys, args)
     local p, session, tenant, length, turn, role = keys[1], unpack(args, 1, 5)
     if redis.call('HGET', session_key(p, session), 'tenant') ~= tenant then return { 'UNKNOWN' } end
@@ -80,6 +89,7 @@ local function unsay(keys, args)
     if request ~= '' and busy_with(p, session, '') == request then return { 'RUNNING', request } end
     if not entry then return { 'UNKNOWN' } end
     if entry ~= 'deleted' then
+        forget_summary_of(session_key(p, session), turn)
         redis.call('XDEL', turns_key(p, session), entry)
         enter_turn(p, session, length, 'type', 'item.deleted', 'request', request, 'turn', turn, 'role', role)
     end

@@ -93,8 +93,7 @@ def test_it_says_which_turns_it_covers(here: Http, store: Any) -> None:
     conversation = full(here)
     shown = prompt_of(store, ask(here, conversation))
     until = summarised(here, conversation)["until"]
-    items = here.get(f"/v1/conversations/{conversation}/items", params={"limit": 100, "order": "asc"}).json()["data"]
-    uncovered = [item["content"][0]["text"] for item in items if item["created_at"] > until]
+    uncovered = [item["content"][0]["text"] for item in items(here, conversation) if item["created_at"] > until]
     assert uncovered[0] == shown[1].content
 
 
@@ -172,6 +171,29 @@ def test_switched_off_it_is_forgotten_and_a_late_one_is_not_kept(town: Stack, he
     here.post(f"/v1/conversations/{conversation}", json={"summarize": False})
     wait_until(lambda: outcomes(town, conversation) == ["unwanted"], "the end of the request")
     assert (shown(here, conversation)["summarize"], shown(here, conversation)["summary"]) == (False, None)
+
+
+def test_what_is_deleted_goes_with_the_summary_that_covers_it(here: Http, store: Any) -> None:
+    conversation = full(here)
+    ask(here, conversation)
+    summarised(here, conversation)
+    first, earlier = items(here, conversation)[0], asides(store, conversation)
+    assert delete(here, conversation, first)["summary"] is None
+    ask(here, conversation)
+    summarised(here, conversation)
+    [anew] = [one for one in asides(store, conversation) if one not in earlier]
+    assert [first["content"][0]["text"] in one.question for one in (*earlier, anew)] == [True, False]
+
+
+def test_a_summary_that_was_being_made_of_what_is_deleted_is_not_kept(town: Stack, here: Http, store: Any) -> None:
+    conversation = full(here, "tokens=8 pause=0.1")
+    ask(here, conversation)
+    wait_until(lambda: len(asides(store, conversation)) == 1, "the request")
+    delete(here, conversation, items(here, conversation)[0])
+    wait_until(lambda: outcomes(town, conversation) == ["unwanted"], "the end of the request")
+    assert shown(here, conversation)["summary"] is None
+    ask(here, conversation)
+    summarised(here, conversation)
 
 
 def test_switching_it_off_forgets_what_there_is(here: Http) -> None:
@@ -264,6 +286,17 @@ def fill(here: Http, conversation: str, script: str = "") -> None:
 def ask(http: Http, conversation: str) -> dict[str, Any]:
     body = {"model": "plain", "conversation": conversation, "input": "tokens=2", "max_output_tokens": 16}
     answer = http.post("/v1/responses", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def items(http: Http, conversation: str) -> list[dict[str, Any]]:
+    return http.get(f"/v1/conversations/{conversation}/items", params={"limit": 100, "order": "asc"}).json()["data"]
+
+
+def delete(http: Http, conversation: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The conversation, as the deletion answers it."""
+    answer = http.delete(f"/v1/conversations/{conversation}/items/{item['id']}")
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -30,8 +30,8 @@ def summary(until: str) -> Summary:
     return Summary("Ada asks for water.", until, 1.0, "--- 5eed00")
 
 
-async def keep(redis: Redis, made: Session, until: str) -> str:
-    return await Summaries(Library(redis)).keep(made.id, made.tenant, until, summary(until).encode())
+async def keep(redis: Redis, made: Session, until: str, unsaid: int = 0) -> str:
+    return await Summaries(Library(redis)).keep(made.id, made.tenant, until, summary(until).encode(), unsaid)
 
 
 async def learn(redis: Redis, at: int, **values: str) -> bool:
@@ -129,6 +129,28 @@ async def test_who_wants_no_summary_any_more_has_none(redis: Redis) -> None:
     assert (await History(redis).past(made.id)).summary is None
     await Sessions(redis).update(stored, summarize=True)
     assert await keep(redis, made, "1-0") == "ok"
+
+
+@pytest.mark.parametrize(("deleted", "left"), [(0, False), (1, False), (2, True)])
+async def test_a_summary_is_forgotten_with_what_it_covers(redis: Redis, deleted: int, left: bool) -> None:
+    history = History(redis)
+    made = await Sessions(redis).create(Shard(0), ACME, "ada", summarize=True)
+    turns = [await history.add(made, str(number), "a") for number in range(3)]
+    await keep(redis, made, turns[1].id)
+    for _ in range(2):  # once more is no other deletion
+        assert (await history.unsay(made, turns[deleted].id, "assistant")).outcome == "ok"
+    past = await history.past(made.id)
+    assert (past.summary is not None, past.unsaid, len(past.turns)) == (left, 1, 1 if left else 3)
+
+
+async def test_a_summary_of_what_was_deleted_meanwhile_is_not_kept(redis: Redis) -> None:
+    history = History(redis)
+    made = await Sessions(redis).create(Shard(0), ACME, "ada", summarize=True)
+    turns = [await history.add(made, str(number), "a") for number in range(2)]
+    read = (await history.past(made.id)).unsaid
+    await history.unsay(made, turns[0].id, "user")
+    assert await keep(redis, made, turns[1].id, read) == "unwanted"
+    assert await keep(redis, made, turns[1].id, (await history.past(made.id)).unsaid) == "ok"
 
 
 async def test_a_summary_of_a_form_that_is_not_ours_is_none(redis: Redis) -> None:

@@ -77,8 +77,8 @@ def test_the_same_work_has_the_same_name_and_later_work_another() -> None:
     assert first is not None
     assert again is not None
     assert later is not None
-    assert first.name == again.name == f"summary {SESSION} 0-0"
-    assert later.name == f"summary {SESSION} 1-0"
+    assert first.name == again.name == f"summary {SESSION} 0-0 0"
+    assert later.name == f"summary {SESSION} 1-0 0"
 
 
 def test_it_is_asked_about_the_earlier_summary_and_the_turns_since() -> None:
