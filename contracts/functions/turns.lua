@@ -107,7 +107,9 @@ local function adopt(keys, args)
     redis.call('ZADD', theirs, redis.call('ZSCORE', nobodys, session) or now_ms() / 1000, session)
     local ends = math.max(redis.call('PEXPIRETIME', theirs), redis.call('PEXPIRETIME', key))
     if ends > 0 then redis.call('PEXPIREAT', theirs, ends) end
-    redis.call('HSET', key, 'user', user)
+    -- Who spoke until now is not known, so it teaches nothing of the user.
+    local last = redis.call('XREVRANGE', turns_key(p, session), '+', '-', 'COUNT', 1)[1]
+    redis.call('HSET', key, 'user', user, 'learned_until', last and last[1] or '0-0')
     redis.call('ZREM', nobodys, session)
     return user
 end

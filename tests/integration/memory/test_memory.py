@@ -389,6 +389,15 @@ async def test_nobodys_session_is_adopted_once(redis: Redis) -> None:
     assert await redis.ttl(keys.sessions(Shard(0), ACME, "ada")) > 0
 
 
+async def test_what_was_said_before_an_adoption_teaches_nothing_of_the_user(redis: Redis) -> None:
+    sessions, history, made = Sessions(redis), History(redis), await session(redis, user="")
+    await history.add(made, "I am Eve.", "Hello.")
+    adopted = await sessions.adopt(made, "ada")
+    await history.add(adopted, "I am Ada.", "Hello.")
+    past = await history.past(made.id)
+    assert ([turn.question for turn in past.unread], len(past.turns)) == (["I am Ada."], 2)
+
+
 async def test_a_change_does_not_undo_an_adoption(redis: Redis) -> None:
     sessions, made = Sessions(redis), await session(redis, user="")
     await sessions.adopt(made, "ada")
