@@ -91,7 +91,7 @@ class Answering:
             raise AlreadyAnswered(earlier)
         follower = self._mailbox.expect(asked.id) if followed else None
         try:
-            request, verdict = await self._begin(self._estimated(asked), on_queued, follower)
+            request, verdict = await self._begin(self._estimating.estimated(asked), on_queued, follower)
         except BaseException as error:
             if follower is not None:
                 self._mailbox.forget(follower)
@@ -120,7 +120,7 @@ class Answering:
         if waited:
             recalled = await self.recall(asked)
         request = self._as_granted(asked, recalled, retrieved, verdict)
-        while (busy := await self.submit(asked, request, verdict, follower)) is not None:
+        while (busy := await self.submit(asked, request, recalled, verdict, follower)) is not None:
             # The second of two quick messages is composed when the first has ended. Its grant would run out meanwhile,
             # so it goes back and is asked for again.
             self._admission.withdraw(asked.id)
@@ -206,11 +206,13 @@ class Answering:
         )
 
     async def submit(
-        self, asked: Asked, request: InferenceRequest, verdict: Verdict, follower: Follower | None
+        self, asked: Asked, request: InferenceRequest, recalled: Recalled, verdict: Verdict, follower: Follower | None
     ) -> RequestId | None:
         """Queue the request; or the id of the one that keeps its session busy."""
         try:
-            await self._submissions.submit(asked, request, verdict, followed=follower is not None)
+            await self._submissions.submit(
+                asked, request, verdict, followed=follower is not None, remembered_tokens=recalled.tokens
+            )
         except SessionBusy as busy:
             return busy.other
         return None
@@ -222,9 +224,6 @@ class Answering:
     def follow(self, accepted: Accepted) -> AsyncGenerator[list[Logged]]:
         """The replies, as they are logged."""
         return self._mailbox.follow(accepted.request.id, accepted.follower)
-
-    def _estimated(self, asked: Asked) -> Asked:
-        return self._estimating.estimated(asked, self._recalling.expected(asked.session))
 
     def _as_granted(
         self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None, verdict: Verdict

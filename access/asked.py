@@ -19,8 +19,9 @@ class Asked:
 
     ``history`` is what the client itself sent before the question; a ``session`` adds what the session remembers.
     The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
-    ``retention`` counts from the end of the answer. ``said_tokens`` is what the client itself sent, ``prompt_tokens``
-    what the prompt is expected to be with what knowledge and the session add; both are counted when it begins.
+    ``retention`` counts from the end of the answer. ``remembered_tokens`` is what memory added to the session's last
+    prompt, ``said_tokens`` what the client itself sent, ``prompt_tokens`` what the prompt is expected to be with what
+    knowledge and memory add; the last two are counted when it begins.
     ``on_busy`` says what becomes of it while its session is busy with another.
     ``attempt`` is 0 for the first try of a client that counts its tries, ``None`` for one that does not. The body's
     ``fingerprint`` is there when an attempt or an idempotency key is.
@@ -51,6 +52,7 @@ class Asked:
     attempt: int | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
+    remembered_tokens: int = 0
     said_tokens: int = 0
     prompt_tokens: int = 0
     created_at: float = 0.0

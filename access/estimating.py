@@ -53,15 +53,12 @@ class Estimating:
         """How long a summary of a conversation with this model may be."""
         return min(SUMMARY_TOKENS, self.context(model) // 8)
 
-    def estimated(self, asked: Asked, remembered: int) -> Asked:
-        """The question with the size of its prompt, as far as it can be known before anything is read.
-
-        ``remembered`` is what the session's memory took last time.
-        """
+    def estimated(self, asked: Asked) -> Asked:
+        """The question with the size of its prompt, as far as it can be known before anything is read."""
         count = self.counter(asked.model)
         texts = [asked.instructions, asked.question, *(message.content for message in asked.history)]
         said = sum(count(text) for text in texts if text)
-        return replace(asked, said_tokens=said, prompt_tokens=said + remembered + _passage_budget(asked))
+        return replace(asked, said_tokens=said, prompt_tokens=said + asked.remembered_tokens + _passage_budget(asked))
 
     def composed(self, asked: Asked, remembered: int, passages: Sequence[Passage]) -> int:
         """The size of the prompt, once it is known what it shows."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from access.asked import Asked
 from access.estimating import SUMMARY_FRAME_TOKENS, Estimating
 from access.prompt import about_user, shown_summary
-from access.windows import Windows
-from contracts.ids import SessionId
 from contracts.messages import ChatMessage
 from memory import History, Known, Past, Profiles, Summary, Turn, newest, start_of, with_unanswered
 from memory.history import position_of
@@ -43,17 +41,12 @@ NOBODY = Known()
 
 
 class Recalling:
-    """Reads memory for prompts. Made once per process; of a session it knows only how much it took last time."""
+    """Reads memory for prompts. Made once per process; holds no state of any session."""
 
     def __init__(self, profiles: Profiles, history: History, estimating: Estimating):
         self._profiles = profiles
         self._history = history
         self._estimating = estimating
-        self._windows = Windows()
-
-    def expected(self, session: SessionId | None) -> int:
-        """How many tokens a session's memory will take, by what it took here last time."""
-        return self._windows.of(session)
 
     async def recall(self, asked: Asked) -> Recalled:
         """What memory has for this question, within the room that it and its answer leave."""
@@ -72,7 +65,6 @@ class Recalling:
         start = start_of(turns, budget - before, count)
         window = [message for turn in turns[start:] for message in turn.messages]
         remembered = about + earlier + before + sum(count(message.content) for message in window)
-        self._windows.saw(asked.session, remembered)
         return Recalled(
             facts=known.facts,
             history=(*window, *asked.history),

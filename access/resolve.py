@@ -92,6 +92,7 @@ async def resolve(
         patience=patience(context, body, wait_header),
         retention=context.settings.response_retention if stored else context.settings.log_retention,
         session=session.id if session else None,
+        remembered_tokens=session.window_tokens if session else 0,
         on_busy=on_busy,
         collections=tuple(collections),
         passages=preset.passages,

@@ -68,8 +68,12 @@ class Submissions:
             except REDIS_UNAVAILABLE:
                 logs.get().warning("waiting.unreachable", sentence="Redis does not answer; keeping requests later.")
 
-    async def submit(self, asked: Asked, request: InferenceRequest, verdict: Verdict, *, followed: bool) -> None:
+    async def submit(
+        self, asked: Asked, request: InferenceRequest, verdict: Verdict, *, followed: bool, remembered_tokens: int
+    ) -> None:
         """Queue a granted request. Accepted means stored; ``followed`` has its replies sent to this process.
+
+        ``remembered_tokens`` is what memory added to its prompt, for its session to know.
 
         Raises:
             SessionBusy: try again when the other request has ended.
@@ -79,7 +83,7 @@ class Submissions:
             Overload: the queue is at its bound, or the grant came too late.
         """
         submitted = await self._protocol.submit(
-            _submission(asked, request),
+            _submission(asked, request, remembered_tokens),
             queue_bound=self._queue_bound,
             grant_until=verdict.grant_until,
             follower=self._access if followed else None,
@@ -130,6 +134,6 @@ def _refusal(submitted: Submitted) -> PenstockError:
             return Overload("The grant ran out before the request was queued. Try again.", code="grant_expired")
 
 
-def _submission(asked: Asked, request: InferenceRequest) -> Submission:
+def _submission(asked: Asked, request: InferenceRequest, remembered_tokens: int = 0) -> Submission:
     fingerprint = asked.fingerprint if asked.idempotency_key else ""
-    return Submission(request, asked.retention, asked.idempotency_key, fingerprint)
+    return Submission(request, asked.retention, asked.idempotency_key, fingerprint, remembered_tokens)

@@ -96,7 +96,7 @@ def swept(shard: Shard) -> str:
 
 
 def session(session_id: SessionId) -> str:
-    """hash; owner, title, metadata, created, on_busy, busy request, summary of its oldest turns, count of messages taken out, how far it was learned from; memory, functions; 30 d after its last use, or as set"""
+    """hash; owner, title, metadata, created, on_busy, busy request, tokens of its last window, summary of its oldest turns, count of messages taken out, how far it was learned from; memory, functions; 30 d after its last use, or as set"""
     return f"{shard_prefix(shard_of(session_id))}session:{session_id}"
 
 

@@ -35,7 +35,7 @@ class Session:
     """One conversation. ``created_at`` is Unix seconds; ``metadata`` is what its owner attached.
 
     ``summarize``: what its window drops is to be summarised; ``summary`` is how far that has come.
-    ``on_busy`` is for messages that do not say it themselves.
+    ``on_busy`` is for messages that say none themselves. ``window_tokens`` is what memory added to its last prompt.
     """
 
     id: SessionId
@@ -47,6 +47,7 @@ class Session:
     summarize: bool = False
     summary: Summary | None = None
     on_busy: OnBusy = "queue"
+    window_tokens: int = 0
 
 
 class Sessions:
@@ -231,4 +232,5 @@ def session_from(session_id: SessionId, stored: Mapping[bytes, bytes]) -> Sessio
         summarize=stored.get(b"summarize") == b"1",
         summary=summary_from(stored.get(b"summary")),
         on_busy=_POLICIES.get(stored.get(b"on_busy", b""), "queue"),
+        window_tokens=int(stored.get(b"window", b"0")),
     )

@@ -75,12 +75,15 @@ NONE = RequestId("")
 
 @dataclass(frozen=True)
 class Submission:
-    """How to store a request. ``retention`` counts from its end; ``fingerprint`` is of the client's body."""
+    """How to store a request. ``retention`` counts from its end; ``fingerprint`` is of the client's body;
+    ``remembered_tokens`` is what memory added to its prompt.
+    """
 
     request: InferenceRequest
     retention: timedelta
     idempotency_key: str = ""
     fingerprint: str = ""
+    remembered_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,7 @@ class Protocol:
             request.question,
             follower or "",
             self._turns_kept,
+            submission.remembered_tokens,
         )
         submit_keys = _submit_keys(shard_of(request.id), submission)
         if self._replicas is None:

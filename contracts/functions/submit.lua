@@ -85,8 +85,8 @@ end
 local function asked_again(p, id) redis.call('HINCRBY', request_key(p, id), 'asked', 1) end
 
 -- ARGV: as wait's first nine, then queue bound, grant end in ms (0 = no grant needed), question for the session
--- ('' = none), first follower ('' = none), length of the session's stream. Answers OK | EXISTING id | CONFLICT | FULL |
--- BUSY id | LATE | ENDED state | UNKNOWN (the tenant has no such session any more).
+-- ('' = none), first follower ('' = none), length of the session's stream, tokens that memory added to the prompt. Answers
+-- OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state | UNKNOWN (the tenant has no such session any more).
 --
 -- The order heals: state, then entry, then session. Torn after the state, the request has no entry and a sweep gives it
 -- one; torn after the entry, it runs and its end writes the turn.
@@ -116,7 +116,7 @@ local function submit(keys, args)
     if follower ~= '' then add_follower(p, id, follower) end
     enter_queue(p, id, model, class)
     if session ~= '' then
-        redis.call('HSET', session_key(p, session), 'busy', id)
+        redis.call('HSET', session_key(p, session), 'busy', id, 'window', args[15])
         local turn = enter_turn(p, session, args[14], 'type', 'turn.started', 'request', id, 'text', question)
         redis.call('HSET', request_key(p, id), 'turn', turn)
     end

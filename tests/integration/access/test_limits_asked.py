@@ -36,13 +36,14 @@ LEFT = LimitsView(
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One access process and a worker of the scripted engine, without a limiter."""
+    """Two access processes and a worker of the scripted engine, without a limiter."""
     folder = tmp_path_factory.mktemp("asked")
     with (
         redis_server(embedded_redis.bundled_binary(), folder) as url,
         stack(url, folder, MILVUS_URI="http://127.0.0.1:9", PENSTOCK_ACCESS__PRESETS=json.dumps(PRESETS)) as made,
     ):
         made.worker()
+        made.access()
         made.access()
         with _http(made) as http:
             wait_until(lambda: http.get("/v1/models/plain").json().get("state") == "ready", "the worker", 60)
@@ -81,10 +82,13 @@ def test_a_prompt_that_is_as_expected_needs_no_correction(gate: PlayedGate, sdk:
     assert gate.corrections == []
 
 
-def test_a_session_adds_to_the_prompt_and_the_gate_is_told_by_how_much(gate: PlayedGate, sdk: OpenAI) -> None:
+def test_a_session_adds_to_the_prompt_and_the_gate_is_told_by_how_much(
+    town: Stack, gate: PlayedGate, sdk: OpenAI
+) -> None:
+    """What the last prompt took is known to every access process."""
     conversation = sdk.conversations.create()
-    for _ in range(3):
-        sdk.responses.create(model="plain", input=QUESTION, conversation=conversation.id)
+    for client in (sdk, sdk, town.client(town.access_ports[1])):
+        client.responses.create(model="plain", input=QUESTION, conversation=conversation.id)
     wait_until(lambda: len(gate.corrections) == 2, "the corrections")
     first, second, third = gate.queries
     corrected = {one.id: one.prompt_tokens for one in gate.corrections}
