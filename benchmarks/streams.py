@@ -136,7 +136,8 @@ async def _leg(fleet: Fleet, server: Server, given: Namespace, number: int, idle
             await asyncio.sleep(began + plan.closes_at - time.perf_counter())
             closed, used = time.perf_counter(), used_since(cpu, cpu_seconds(server))
             grown, readers = fleet.access.resident_bytes() - idle, await asyncio.to_thread(_readers, fleet.redis_url)
-            recorded = await outcomes(tasks, plan.patience_seconds + 2 * given.pause)
+            # The last to begin ends as long after the window as the streams took to begin.
+            recorded = await outcomes(tasks, plan.ramp_seconds + plan.patience_seconds)
     quick = [one for one, kind in zip(recorded, kinds, strict=True) if kind is Connection]
     delivery = tuple(
         moment - given_at
