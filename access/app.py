@@ -25,6 +25,7 @@ from access.embedding import StreamEmbedder
 from access.estimating import Estimating
 from access.finished_turns import keep_finished_turns
 from access.fleet import Fleet
+from access.garbage import collect_in_steps
 from access.guard import Guard
 from access.learning import Learning
 from access.mailbox import Mailbox
@@ -113,6 +114,7 @@ async def running(settings: AccessSettings, rag_settings: RagSettings) -> AsyncG
         "sessions.listen": context.watch.listen(),
         "sessions.look": context.watch.look(),
         "asides": context.asides.run(context.answering),
+        "garbage": collect_in_steps(lambda: context.mailbox.open_requests),
         "knowledge": _open_knowledge(context),
     }
     if settings.publishers:
