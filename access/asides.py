@@ -48,7 +48,10 @@ class Words:
 
 
 class Aside(Protocol):
-    """One thing to do. ``name`` says what it is about and where that begins: the same on every access process."""
+    """One thing to do. ``name`` says what it is about and where that begins: the same on every access process.
+
+    ``user`` is whose session it is: with everything of theirs it is erased.
+    """
 
     @property
     def name(self) -> str: ...
@@ -56,6 +59,8 @@ class Aside(Protocol):
     def session(self) -> SessionId: ...
     @property
     def tenant(self) -> TenantId: ...
+    @property
+    def user(self) -> str: ...
     @property
     def model(self) -> str: ...
 
@@ -144,6 +149,8 @@ class Asides:
             deadline=self._deadline,
             patience=self._patience,
             retention=KEPT,
+            about=aside.session,
+            owner=aside.user,
             background=True,
             idempotency_key=aside.name,  # a client's has a line break in it, so it is never taken for one of these
             fingerprint=keys.hashed(aside.name),

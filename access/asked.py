@@ -22,7 +22,8 @@ class Asked:
     ``retention`` counts from the end of the answer. ``remembered_tokens`` is what memory added to the session's last
     prompt, ``said_tokens`` what the client itself sent, ``prompt_tokens`` what the prompt is expected to be with what
     knowledge and memory add; the last two are counted when it begins.
-    ``on_busy`` says what becomes of it while its session is busy with another.
+    ``on_busy`` says what becomes of it while its session is busy with another. ``about`` is a session that it shows the
+    words of without being said in it, and ``owner`` whose words they are, where that is not who is charged, ``user``.
     ``attempt`` is 0 for the first try of a client that counts its tries, ``None`` for one that does not. The body's
     ``fingerprint`` is there when an attempt or an idempotency key is.
     """
@@ -42,6 +43,8 @@ class Asked:
     patience: timedelta
     retention: timedelta
     session: SessionId | None = None
+    about: SessionId | None = None
+    owner: str = ""
     on_busy: OnBusy = "queue"
     collections: tuple[str, ...] = ()
     passages: int = 3

@@ -34,6 +34,10 @@ REMAINS = (
     ("mailboxes", "Copies of answers on their way to access processes: up to ten seconds."),
     ("embeddings", "Texts embedded for a search, under nobody's name: two minutes."),
     ("records", "Hashes of questions that were counted, one minute, and of pushes that were deleted before: 24 hours."),
+    (
+        "earlier requests",
+        "Summaries and pushed answers asked for while a conversation was nobody's: until they expire.",
+    ),
     ("refused pushes", "What their publishers called them, and why they were refused: 30 days."),
     ("knowledge", "Files and vector stores: they are the tenant's, and do not say who brought them."),
     ("copies", "Backups, and the Redis server's own memory and files until it rewrites them."),
@@ -55,6 +59,7 @@ class Erased:
     turns: int = 0
     conversations: int = 0
     profile_facts: int = 0
+    learned_facts: int = 0
     still_running: int = 0
 
 
@@ -181,9 +186,10 @@ class Erasure:
         self._erased.push_records += await self._context.redis.delete(target)
 
     async def _forget_profile(self) -> None:
-        facts: dict[str, str] = await self._context.profiles.get(self._tenant, self._user)
+        known = await self._context.profiles.known(self._tenant, self._user)
         if await self._context.profiles.delete(self._tenant, self._user):
-            self._erased.profile_facts = len(facts)
+            self._erased.profile_facts = len(known.facts)
+            self._erased.learned_facts = len(known.learned)
 
 
 def erased_object(tenant: TenantId, user: str, erased: Erased) -> dict[str, Any]:

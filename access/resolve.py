@@ -15,7 +15,7 @@ from access.conversations import asker_in, session_of
 from access.routes.bodies import PATIENCE_FACTOR, Sampling, fingerprint, with_preset
 from access.settings import Preset
 from contracts.errors import CallerError, NotFound
-from contracts.ids import SessionId, Shard, new_request_id, shard_of
+from contracts.ids import Shard, new_request_id, shard_of
 from contracts.messages import ChatMessage, GenerationParameters
 from memory import OnBusy, Session
 
@@ -59,10 +59,11 @@ async def resolve(
     wait_header: str | None,
     attempt: int | None = None,
     background: bool = False,
+    about: Session | None = None,
     extensions: dict[str, Any] | None = None,
     traceparent: str | None = None,
 ) -> Asked:
-    """Everything a route has read from its body, as one value.
+    """Everything a route has read from its body, as one value. ``about`` is a session whose words are in it already.
 
     Raises:
         CallerError: no user message to answer, a bad header, or ``on_busy`` where nothing can be busy.
@@ -73,7 +74,7 @@ async def resolve(
     question, history, system = split(messages)
     session = await session_of(context, caller, conversation) if conversation else None
     on_busy = _on_busy(body, session)
-    shard = _shard(context, session.id if session else None, caller, body.idempotency_key)
+    shard = _shard(context, session or about, caller, body.idempotency_key)
     collections = [await _collection(context, caller, store) for store in vector_stores]
     user = caller.user or body.end_user
     return Asked(
@@ -94,6 +95,7 @@ async def resolve(
         session=session.id if session else None,
         remembered_tokens=session.window_tokens if session else 0,
         on_busy=on_busy,
+        about=about.id if about else None,
         collections=tuple(collections),
         passages=preset.passages,
         stored=stored,
@@ -159,10 +161,10 @@ async def _collection(context: Context, caller: Caller, store: str) -> str:
     return (await context.knowledge.collection(caller.tenant, store)).id
 
 
-def _shard(context: Context, session: SessionId | None, caller: Caller, idempotency_key: str | None) -> Shard:
+def _shard(context: Context, session: Session | None, caller: Caller, idempotency_key: str | None) -> Shard:
     """The session's shard; else one that a repeated idempotency key finds again."""
     if session is not None:
-        return shard_of(session)
+        return shard_of(session.id)
     if idempotency_key:
         return Shard(zlib.crc32(f"{caller.tenant}\n{idempotency_key}".encode()) % context.settings.shards)
     return Shard(int(time.monotonic_ns() // 1000) % context.settings.shards)

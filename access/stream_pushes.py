@@ -225,6 +225,7 @@ class PushReader:
             stored=False,
             wait_header=None,
             background=True,
+            about=session,
         )
 
     async def _remove(self, publisher: str, entry: bytes) -> None:

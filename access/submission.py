@@ -136,4 +136,12 @@ def _refusal(submitted: Submitted) -> PenstockError:
 
 def _submission(asked: Asked, request: InferenceRequest, remembered_tokens: int = 0) -> Submission:
     fingerprint = asked.fingerprint if asked.idempotency_key else ""
-    return Submission(request, asked.retention, asked.idempotency_key, fingerprint, remembered_tokens)
+    return Submission(
+        request,
+        asked.retention,
+        asked.idempotency_key,
+        fingerprint,
+        remembered_tokens=remembered_tokens,
+        about=asked.about,
+        owner=asked.owner,
+    )

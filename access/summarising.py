@@ -49,6 +49,7 @@ class Summarising:
             asked.session,
             asked.caller.tenant,
             asked.model,
+            asked.user,
             recalled.summary,
             recalled.dropped,
             recalled.unsaid,
@@ -67,6 +68,7 @@ class SummaryAside:
     session: SessionId
     tenant: TenantId
     model: str
+    user: str
     earlier: Summary | None
     dropped: tuple[Turn, ...]
     unsaid: int

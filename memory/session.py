@@ -182,7 +182,7 @@ class Sessions:
         """Remove a session and its turns. A request still running in it ends without writing its turn."""
         shard = shard_of(session.id)
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(keys.session(session.id), keys.turns(session.id))
+            pipe.delete(keys.session(session.id), keys.turns(session.id), keys.interrupting(session.id))
             pipe.zrem(keys.sessions(shard, session.tenant, session.user), session.id)
             pipe.publish(keys.session_channel(session.id), "1")
             await pipe.execute()

@@ -14,7 +14,7 @@ from contracts import keys
 from contracts.errors import DependencyDown
 from contracts.functions.library import Library, Replicas
 from contracts.functions.turns import TURNS_KEPT
-from contracts.ids import AccessId, Generation, RequestId, Shard, WorkerId, new_generation, shard_of
+from contracts.ids import AccessId, Generation, RequestId, SessionId, Shard, WorkerId, new_generation, shard_of
 from contracts.messages import (
     Cancelled,
     Delta,
@@ -77,6 +77,9 @@ NONE = RequestId("")
 class Submission:
     """How to store a request. ``retention`` counts from its end; ``fingerprint`` is of the client's body;
     ``remembered_tokens`` is what memory added to its prompt.
+
+    ``about`` is a session of its shard whose words it shows without being said in it: once that is gone, it is not
+    queued. It stands in the index of its user's requests, or of its ``owner``'s where it names no user.
     """
 
     request: InferenceRequest
@@ -84,6 +87,8 @@ class Submission:
     idempotency_key: str = ""
     fingerprint: str = ""
     remembered_tokens: int = 0
+    about: SessionId | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,7 @@ class Protocol:
             follower or "",
             self._turns_kept,
             submission.remembered_tokens,
+            submission.about or "",
         )
         submit_keys = _submit_keys(shard_of(request.id), submission)
         if self._replicas is None:
@@ -317,7 +323,8 @@ def _ms(duration: timedelta) -> int:
 
 def _submit_keys(shard: Shard, submission: Submission) -> tuple[str, ...]:
     """Prefix, idempotency record, index of the user's requests; the prefix again in the place of one there is not."""
-    prefix, tenant, user = keys.shard_prefix(shard), submission.request.tenant, submission.request.user
+    prefix, tenant = keys.shard_prefix(shard), submission.request.tenant
+    user = submission.request.user or submission.owner
     record = keys.idempotency(shard, tenant, submission.idempotency_key) if submission.idempotency_key else prefix
     return prefix, record, keys.user_requests(shard, tenant, user) if user else prefix
 

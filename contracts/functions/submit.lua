@@ -85,8 +85,10 @@ end
 local function asked_again(p, id) redis.call('HINCRBY', request_key(p, id), 'asked', 1) end
 
 -- ARGV: as wait's first nine, then queue bound, grant end in ms (0 = no grant needed), question for the session
--- ('' = none), first follower ('' = none), length of the session's stream, tokens that memory added to the prompt. Answers
--- OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state | UNKNOWN (the tenant has no such session any more).
+-- ('' = none), first follower ('' = none), length of the session's stream, tokens that memory added to the prompt, another
+-- session that it is about ('' = none).
+-- Answers OK | EXISTING id | CONFLICT | FULL | BUSY id | LATE | ENDED state | UNKNOWN (the tenant has no such session any
+-- more).
 --
 -- The order heals: state, then entry, then session. Torn after the state, the request has no entry and a sweep gives it
 -- one; torn after the entry, it runs and its end writes the turn.
@@ -108,7 +110,9 @@ local function submit(keys, args)
     local queue = requests_key(p, model, class)
     if redis.call('XLEN', queue) >= bound then return { 'FULL' } end
     if grant_until > 0 and now_ms() > grant_until then return { 'LATE' } end
-    if session ~= '' and redis.call('HGET', session_key(p, session), 'tenant') ~= args[4] then return { 'UNKNOWN' } end
+    for _, its in ipairs({ session, args[16] }) do
+        if its ~= '' and redis.call('HGET', session_key(p, its), 'tenant') ~= args[4] then return { 'UNKNOWN' } end
+    end
     local other = busy_with(p, session, id)
     if other then return { 'BUSY', other } end
 

@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack(redis_url, folder, PENSTOCK_ACCESS__PRESETS=presets, **settings) as made,
     ):
         made.limiter()
-        made.worker()
+        made.worker("--engine", "scripted", "--served-name", "scripted", "--max-model-len", "1024")
         made.access()
         made.access()
         made.ready()
@@ -97,11 +97,12 @@ def test_nothing_of_a_busy_user_is_left_and_another_keeps_everything(
     answer = admin.delete("/admin/users", params={"tenant": "acme", "user": gone.user}).json()
     assert answer["complete"] is True, answer
     erased = answer["erased"]
-    assert erased["conversations"] == 4
-    assert erased["requests"] >= 9
-    assert erased["turns"] >= 12
+    assert erased["conversations"] == 5
+    assert erased["requests"] >= 13
+    assert erased["turns"] >= 35
     assert (erased["api_keys"], erased["profile_facts"], erased["dead_letters"]) == (1, 2, 1)
-    assert (erased["idempotency_records"], erased["undelivered_pushes"]) == (1, 1)
+    assert (erased["idempotency_records"], erased["undelivered_pushes"]) == (4, 1)
+    assert erased["learned_facts"] == 1
     assert erased["push_records"] >= 3
     assert erased["finished_turns"] >= 4
     until_gone(store, gone.markers)
@@ -271,6 +272,7 @@ class Life:
         self.own_key = new_key(self.admin, "acme", user=self.user)
         self.acme.put(f"/v1/users/{self.user}/profile", json={"facts": {"name": self.mark, "plan": "free"}})
         self.talk()
+        self.go_on_for_long()
         self.ask_without_a_conversation()
         self.hear_pushes()
         dead_letter(self.store, self.user, self.mark)
@@ -287,6 +289,27 @@ class Life:
         item = self.acme.post(f"/v1/conversations/{made}/items", json={"items": said}).json()["data"][0]["id"]
         assert self.acme.delete(f"/v1/conversations/{made}/items/{item}").status_code == 200
 
+    def go_on_for_long(self) -> None:
+        """A conversation that outgrows the model: it is summarised, and learned from. Its questions interrupt."""
+        self.acme.patch(f"/v1/users/{self.user}/profile", json={"learn": True})
+        body = {"user": self.user, "summarize": True, "on_busy": "interrupt"}
+        made = self.acme.post("/v1/conversations", json=body).json()["id"]
+        self.conversations.append(made)
+        filler = "water comes down the pipe " * 4
+        said = [
+            {"role": "user", "content": f'{filler} say="name: {self.mark}"'},
+            {"role": "assistant", "content": filler},
+        ]
+        self.acme.post(f"/v1/conversations/{made}/items", json={"items": said * 10})
+        self.ask(question("tokens=2", self.user, conversation=made, max_output_tokens=16))
+        wait_until(lambda: self.get(f"/v1/conversations/{made}")["summary"] is not None, "the summary")
+        wait_until(lambda: self.get(f"/v1/users/{self.user}/profile")["learned"], "what was learned")
+        session = SessionId(parse_public(made, CONVERSATION_PREFIX))
+        assert self.store.exists(keys.interrupting(session), keys.learned(TenantId("acme"), self.user)) == 2
+
+    def get(self, path: str) -> Any:
+        return self.acme.get(path).json()
+
     def ask_without_a_conversation(self) -> None:
         self.ask(question(f"{self.mark} tokens=26", self.user, store=False))
         self.ask(question(f"{self.mark} tokens=27", self.user, metadata={"of": self.mark}))
@@ -298,12 +321,14 @@ class Life:
         self.acme.post("/v1/responses", json=waiting)
 
     def hear_pushes(self) -> None:
-        """One by HTTP, one by stream, and one that chose its conversation."""
+        """One by HTTP, one by stream, one that chose its conversation, and one that a model answered."""
         with http_like(self.acme, new_key(self.admin, "acme", scopes=["push"])) as publisher:
             items = [{"role": "assistant", "content": self.mark, "id": f"push-{self.mark}"}]
             publisher.post(f"/v1/conversations/{self.conversations[0]}/items", json={"items": items})
         self.store.xadd(PUSHES, {**self.message(1), "conversation": self.conversations[1]})
         self.store.xadd(PUSHES, {**self.message(2), "user": self.user})
+        prompt = {"type": "prompt", "payload": json.dumps({"model": "plain", "prompt": f"{self.mark} tokens=2"})}
+        self.store.xadd(PUSHES, {**self.message(4), **prompt, "conversation": self.conversations[0]})
         wait_until(lambda: self.store.xlen(PUSHES) == 0, "the pushes being delivered")
 
     def be_told_in_vain(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import httpx2
@@ -164,6 +164,19 @@ def test_a_conversation_deleted_meanwhile_stays_deleted(town: Stack, here: Http,
     assert store.exists(keys.session(session_of(conversation)), keys.turns(session_of(conversation))) == 0
 
 
+def test_one_that_waits_while_its_conversation_is_deleted_is_not_asked(
+    town: Stack, here: Http, gate: PlayedGate, store: Any
+) -> None:
+    """What was said would stand in Redis once more. It may wait for an hour."""
+    with no_batch_until_the_end(gate):
+        conversation = full(here)
+        ask(here, conversation)
+        wait_until(lambda: "batch" in {query.service_class for query in gate.queries}, "it waiting")
+        here.delete(f"/v1/conversations/{conversation}")
+    wait_until(lambda: failures(town, conversation) == ["conversation_not_found"], "it being given up")
+    assert asides(store, conversation) == []
+
+
 def test_switched_off_it_is_forgotten_and_a_late_one_is_not_kept(town: Stack, here: Http, store: Any) -> None:
     conversation = full(here, "tokens=8 pause=0.1")
     ask(here, conversation)
@@ -228,13 +241,26 @@ def test_a_pushed_prompt_is_asked_behind_it_too(here: Http, store: Any) -> None:
     conversation = full(here)
     ask(here, conversation)
     summary = summarised(here, conversation)
-    payload = json.dumps({"model": "plain", "prompt": "tokens=2"})
-    order = {"id": conversation, "tenant": "default", "conversation": conversation, "type": "prompt"}
-    store.xadd(keys.push("hotels"), {**order, "payload": payload})
+    push_prompt(store, conversation)
     wait_until(lambda: store.xlen(keys.push("hotels")) == 0, "the push")
     [request] = [one for one in requests(store) if one.key == "push-hotels"]
     assert isinstance(request.task, Generate)
     assert f"{summary['text'].strip()}\n---" in request.task.messages[1].content
+
+
+def test_a_pushed_prompt_that_waits_while_its_conversation_is_deleted_is_not_asked(
+    here: Http, gate: PlayedGate, store: Any
+) -> None:
+    before = {one.id for one in requests(store)}
+    with no_batch_until_the_end(gate):
+        conversation = here.post("/v1/conversations", json={}).json()["id"]
+        push_prompt(store, conversation)
+        wait_until(lambda: "batch" in {query.service_class for query in gate.queries}, "it waiting")
+        here.delete(f"/v1/conversations/{conversation}")
+    wait_until(lambda: store.xlen(keys.push("hotels")) == 0, "it being refused")
+    [(_, told)] = store.xrevrange(keys.rejected_pushes("hotels"), count=1)
+    assert (told[b"id"], told[b"reason"]) == (conversation.encode(), b"conversation_not_found")
+    assert {one.id for one in requests(store)} == before
 
 
 def test_devices_hear_of_it(town: Stack, here: Http) -> None:
@@ -281,6 +307,25 @@ def fill(here: Http, conversation: str, script: str = "") -> None:
         question = f"{number} {conversation} {FILLER} {script} {secrets.token_hex(4)}"
         pair = [{"role": "user", "content": question}, {"role": "assistant", "content": FILLER}]
         assert here.post(f"/v1/conversations/{conversation}/items", json={"items": pair}).status_code == 200
+
+
+def push_prompt(store: Any, conversation: str) -> None:
+    payload = json.dumps({"model": "plain", "prompt": "tokens=2"})
+    order = {"id": conversation, "tenant": "default", "conversation": conversation, "type": "prompt"}
+    store.xadd(keys.push("hotels"), {**order, "payload": payload})
+
+
+@contextlib.contextmanager
+def no_batch_until_the_end(gate: PlayedGate) -> Generator[None]:
+    """What is not urgent waits at the gate; behind the block it is granted when it asks again."""
+
+    def held(query: AdmissionQuery) -> list[Verdict]:
+        waits = query.service_class == "batch"
+        return [Verdict(id=query.id, decision="queued", position=1)] if waits else grant(query)
+
+    gate.answer = held
+    yield
+    gate.answer = grant
 
 
 def ask(http: Http, conversation: str) -> dict[str, Any]:

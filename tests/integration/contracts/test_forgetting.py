@@ -52,6 +52,12 @@ async def test_what_a_user_asks_is_indexed_from_the_first_step_until_it_is_gone(
     assert await desk.redis.pexpiretime(INDEX) >= await desk.redis.pexpiretime(keys.request(request.id)) - 10
 
 
+async def test_what_names_no_user_is_indexed_for_its_owner(desk: Desk) -> None:
+    request = desk.request()
+    await desk.protocol.submit(Submission(request, HOUR, owner="ana"), queue_bound=9)
+    assert set(await indexed(desk)) == {request.id}
+
+
 async def test_nobodys_requests_are_in_no_index(desk: Desk) -> None:
     await desk.submit(desk.request())
     assert [key async for key in desk.redis.scan_iter("*userrequests*")] == []

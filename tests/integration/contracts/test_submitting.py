@@ -71,6 +71,29 @@ async def test_a_busy_session_says_with_what_and_is_free_after_the_end(desk: Des
     assert (await desk.submit(desk.request(session=session))).outcome == "ok"
 
 
+async def test_what_is_about_a_session_that_is_gone_is_not_queued(desk: Desk) -> None:
+    session = await desk.session()
+    about = [Submission(desk.request(), timedelta(hours=1), about=session, owner="ana") for _ in range(2)]
+    assert (await desk.protocol.submit(about[0], queue_bound=9)).outcome == "ok"
+    await desk.redis.delete(keys.session(session))
+    assert (await desk.protocol.submit(about[1], queue_bound=9)).outcome == "unknown"
+    assert await desk.state(about[1].request) == ""
+
+
+async def test_what_is_about_a_session_neither_waits_for_it_nor_stands_in_it(desk: Desk) -> None:
+    session = await desk.session()
+    await desk.running(session=session)
+    about = Submission(desk.request(), timedelta(hours=1), about=session)
+    before = await desk.redis.xlen(keys.turns(session))
+    assert (await desk.protocol.submit(about, queue_bound=9)).outcome == "ok"
+    assert await desk.redis.xlen(keys.turns(session)) == before
+
+
+async def test_another_tenants_session_is_nothing_to_ask_about(desk: Desk) -> None:
+    about = Submission(desk.request(tenant="umbrella"), timedelta(hours=1), about=await desk.session())
+    assert (await desk.protocol.submit(about, queue_bound=9)).outcome == "unknown"
+
+
 async def test_a_session_left_busy_by_a_request_that_is_gone_heals(desk: Desk) -> None:
     session = await desk.session()
     gone = desk.request()

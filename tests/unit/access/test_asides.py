@@ -29,6 +29,7 @@ class Errand:
     session: SessionId = SESSION
     tenant: TenantId = ACME
     model: str = "m"
+    user: str = "ada"
 
     def words(self) -> Words:
         return Words("", "Why?", 8, "1-0")
@@ -114,3 +115,4 @@ async def test_it_is_a_batch_request_whose_name_no_clients_key_can_be() -> None:
     [one] = answering.heard
     assert "\n" not in one.idempotency_key
     assert (one.service_class, one.user, one.session, one.stored) == ("batch", "", None, False)
+    assert (one.about, one.owner) == (SESSION, "ada")
