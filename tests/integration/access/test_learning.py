@@ -124,12 +124,14 @@ def test_switched_off_all_that_was_learned_is_forgotten(here: Http, user: str) -
     assert (shown["learn"], shown["learned"]) == (False, {})
 
 
-def test_another_users_words_teach_nothing(here: Http, store: Any, user: str) -> None:
+def test_what_was_said_before_a_conversation_was_the_users_teaches_nothing(here: Http, store: Any, user: str) -> None:
     """A conversation of nobody in particular, in which several may have spoken."""
     switch(here, user)
     conversation = here.post("/v1/conversations", json={}).json()["id"]
     for _ in range(EVERY + 1):
-        ask(here, user, conversation, 'say="name: Eve"')
+        ask(here, "", conversation, 'say="name: Eve"')
+    ask(here, user, conversation, 'say="name: Ada"')
+    ask(here, user, conversation, 'say="name: Ada"')
     assert asides(store, conversation) == []
 
 
@@ -195,8 +197,8 @@ def talk(http: Http, user: str, words: str) -> str:
 
 
 def ask(http: Http, user: str, conversation: str, words: str) -> dict[str, Any]:
-    body = {"model": "plain", "conversation": conversation, "input": f"{words} {conversation}", "user": user}
-    answer = http.post("/v1/responses", json=body)
+    body = {"model": "plain", "conversation": conversation, "input": f"{words} {conversation}"}
+    answer = http.post("/v1/responses", json=body | ({"user": user} if user else {}))
     assert answer.status_code == 200, answer.text
     return answer.json()
 

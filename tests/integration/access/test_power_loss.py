@@ -16,16 +16,18 @@ from tests.stack import Stack
 
 TWO_SECONDS = "tokens=40 pause=0.05"
 Loss = Callable[[int], None]
+Saved = dict[bytes, tuple[bytes, int]]
+"""What is on disk: each key as it is dumped, and the milliseconds it has left (below 0: no end)."""
 
 
 @pytest.fixture
 def loss(pair: Stack, store: Any) -> Loss:
     """To be told of every token: Redis is saved at the fifth, the power fails at the twelfth, with the worker's."""
-    saved: dict[bytes, bytes] = {}
+    saved: Saved = {}
 
     def token(number: int) -> None:
         if number == 5:
-            saved.update({key: store.dump(key) for key in store.scan_iter() if store.exists(key)})
+            saved.update({key: (store.dump(key), store.pttl(key)) for key in store.scan_iter() if store.exists(key)})
         elif number == 12:
             worker = next(child for child in pair.children if child.name.startswith("inference_worker"))
             worker.kill()
@@ -86,10 +88,10 @@ def test_a_submit_that_is_lost_ends_the_request_whose_client_has_gone_with_its_i
     assert client.responses.retrieve(response.id).error.code == "access_lost"  # type: ignore[union-attr]
 
 
-def power_loss(store: Any, saved: dict[bytes, bytes]) -> None:
+def power_loss(store: Any, saved: Saved) -> None:
     """What was on disk, and nothing else, at one moment."""
     with store.pipeline(transaction=True) as pipe:
         pipe.flushdb()
-        for key, value in saved.items():
-            pipe.restore(key, 0, value)
+        for key, (value, milliseconds) in saved.items():
+            pipe.restore(key, max(0, milliseconds), value)
         pipe.execute()

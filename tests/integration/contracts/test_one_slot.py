@@ -58,7 +58,8 @@ FUNCTIONS = set(
 @pytest.fixture
 async def monitor(every_server: str) -> AsyncIterator[Monitor]:
     address = urlparse(every_server)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    # A line may be the source of the whole library.
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=1 << 20)
     writer.write(b"MONITOR\r\n")
     assert await reader.readline() == b"+OK\r\n"
     yield Monitor(reader)
