@@ -161,12 +161,16 @@ class Answering:
         tenant = asked.caller.tenant
         try:
             async with asyncio.timeout(self._retrieval_deadline.total_seconds()):
-                named = await self._named_collections.ids(tenant, asked.preset.collections)
+                named, earlier = await together(
+                    self._named_collections.ids(tenant, asked.preset.collections),
+                    self._recalling.earlier_questions(asked),
+                )
         except TimeoutError:
             return Retrieval(skipped="timeout")
         except DependencyDown:
             return Retrieval(skipped="unavailable")
-        return await self._retriever.retrieve(tenant, (*named, *asked.collections), asked.question, asked.passages)
+        collections = (*named, *asked.collections)
+        return await self._retriever.retrieve(tenant, collections, asked.question, earlier, limit=asked.passages)
 
     def compose(self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None) -> InferenceRequest:
         """The request as the worker will see it."""

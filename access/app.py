@@ -224,7 +224,7 @@ async def _open_knowledge(context: Context) -> None:
     while True:
         try:
             await context.knowledge.open()
-            await context.knowledge.retriever.rank(TenantId("warm-up"), [new_collection_id()], "warm-up")
+            await context.knowledge.retriever.find(TenantId("warm-up"), [new_collection_id()], "warm-up")
         except PenstockError as error:
             log.warning("knowledge.unreachable", sentence=error.message)
             await asyncio.sleep(REOPEN_PAUSE_SECONDS)

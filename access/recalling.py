@@ -36,6 +36,9 @@ class Recalled:
     untaught: tuple[Turn, ...] = ()
 
 
+EARLIER_TURNS = 3
+"""Turns that are read for the question before: the last one may be a push, or its question taken out."""
+
 NOTHING = Recalled({}, ())
 NOBODY = Known()
 
@@ -76,6 +79,14 @@ class Recalling:
             learned=known.said,
             untaught=_untaught(past, asked.user, known),
         )
+
+    async def earlier_questions(self, asked: Asked) -> list[str]:
+        """What the user asked just before, oldest first: as the client sent it, else as the session remembers it."""
+        said = [message.content for message in asked.history if message.role == "user"]
+        if said or asked.session is None:
+            return said
+        turns = await self._history.recent(asked.session, EARLIER_TURNS)
+        return [turn.question for turn in turns if turn.question]
 
     def _kept_for_summary(self, asked: Asked, past: Past) -> int:
         """Room for the longest summary, also while there is none: the window must not move when it comes."""

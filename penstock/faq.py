@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,9 +132,10 @@ class Store:
         """Embed and index every entry again; returns how many."""
         return int(self._follow(f"{self._path()}/reindex", {}, advance)["entries"])
 
-    def search(self, question: str) -> dict[str, Any]:
-        """What a question finds, as ``POST /v1/vector_stores/{id}/search`` gives it."""
-        return self._ask("POST", f"{self._path()}/search", json={"query": question, "max_num_results": 50})
+    def search(self, question: str, history: Sequence[str] = ()) -> dict[str, Any]:
+        """What a question finds after those of ``history``, as ``POST /v1/vector_stores/{id}/search`` gives it."""
+        asked = {"query": question, "history": list(history), "max_num_results": 50}
+        return self._ask("POST", f"{self._path()}/search", json=asked)
 
     def _attach(self, upload: _Upload, name: str, advance: Advance, *, dry_run: bool) -> Loaded:
         path = f"{self._path(make=True)}/files"

@@ -151,7 +151,9 @@ def reindex(store: StoreName = DEFAULT_STORE, url: Url = None, data: Data = DEFA
 @faq_app.command("eval")
 def evaluate(
     *,
-    questions: Annotated[Path, typer.Argument(help='JSONL: {"question": …, "key": …}; null where there is no answer.')],
+    questions: Annotated[
+        Path, typer.Argument(help='JSONL: {"question": …, "key": …, "history": […]}; null: no answer.')
+    ],
     store: StoreName = DEFAULT_STORE,
     plot: Annotated[Path | None, typer.Option(help="Draw how refusing goes, as SVG and PNG of this name.")] = None,
     as_json: AsJson = False,

@@ -3,6 +3,9 @@
 Each question is searched once over the public API, which says of every passage what the fusion, the cosine and BM25
 make of it. The fusion is held to the thresholds that the bot refuses by; the others get the one that suits these very
 questions best.
+
+Questions with a ``history`` are a table of their own: what the bot makes of them (hybrid), beside the question alone
+and the question always joined to the one before it.
 """
 
 from __future__ import annotations
@@ -19,29 +22,34 @@ from penstock.errors import CommandError
 from rag.evaluation import Question, Ranked, Score, read_questions, refusals, score, sureness
 from rag.terms import language
 
-RANKERS = ("hybrid", "dense", "bm25")
-LANGUAGES = {"en": "English", "zh": "Chinese"}
+FOLLOW_UPS = "-follow-ups"
+TITLES = {
+    "en": "English",
+    "zh": "Chinese",
+    f"en{FOLLOW_UPS}": "English, in conversations",
+    f"zh{FOLLOW_UPS}": "Chinese, in conversations",
+}
 FIGURES = ("hit_at_1", "hit_at_3", "mrr", "refusals_right", "refused", "answered", "auc")
 HEADINGS = ("hit@1", "hit@3", "MRR", "refusal precision", "refusal recall", "answered", "refusal AUC")
 
 ByRanker = Mapping[str, Sequence[Ranked]]
+Search = Callable[[str, Sequence[str]], dict[str, Any]]
+"""From a question and those before it to a page of search results."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What each ranker made of the questions of each language, and the hybrid's thresholds."""
+    """What each ranker made of the questions of each group: a language, alone or in conversations. ``thresholds`` are
+    those of rankers that have one."""
 
     ranked: Mapping[str, ByRanker]
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[str, Mapping[str, float]]
 
     @property
     def scores(self) -> dict[str, dict[str, Score]]:
-        """By language and ranker."""
+        """By group and ranker."""
         return {
-            name: {
-                ranker: score(ranked, self.thresholds[name] if ranker == "hybrid" else None)
-                for ranker, ranked in by_ranker.items()
-            }
+            name: {ranker: score(ranked, self.thresholds[name].get(ranker)) for ranker, ranked in by_ranker.items()}
             for name, by_ranker in self.ranked.items()
         }
 
@@ -60,6 +68,7 @@ class Evaluation:
 
 def questions_of(file: Path, keys: Iterable[str]) -> list[Question]:
     """The questions of a JSON Lines file, ``{"question": …, "key": …}``; the key is ``null`` where there is no answer.
+    ``"history": […]`` are the questions asked before it.
 
     Raises:
         CommandError: the file is something else, or names a key that the store does not have.
@@ -75,21 +84,36 @@ def questions_of(file: Path, keys: Iterable[str]) -> list[Question]:
     return questions
 
 
-def evaluate(
-    questions: Sequence[Question], search: Callable[[str], dict[str, Any]], advance: Callable[[int, int], None]
-) -> Evaluation:
+def evaluate(questions: Sequence[Question], search: Search, advance: Callable[[int, int], None]) -> Evaluation:
     """Search every question, one after the other."""
     ranked: dict[str, dict[str, list[Ranked]]] = {}
-    thresholds: dict[str, float] = {}
+    thresholds: dict[str, dict[str, float]] = {}
     for number, one in enumerate(questions, start=1):
-        found = search(one.question)
-        spoken = language(one.question)
-        thresholds[spoken] = found["threshold"]
-        by_ranker = ranked.setdefault(spoken, {ranker: [] for ranker in RANKERS})
-        for ranker, made in rankings(one, found).items():
-            by_ranker[ranker].append(made)
+        group = language(" ".join([*one.history, one.question])) + (FOLLOW_UPS if one.history else "")
+        found = search(one.question, one.history)
+        if one.history:
+            made = contexts(one, found, search)
+            thresholds[group] = dict.fromkeys(made, 0.0)
+        else:
+            made = rankings(one, found)
+            thresholds[group] = {"hybrid": found["threshold"]}
+        for ranker, some in made.items():
+            ranked.setdefault(group, {}).setdefault(ranker, []).append(some)
         advance(number, len(questions))
     return Evaluation(dict(sorted(ranked.items())), thresholds)
+
+
+def contexts(asked: Question, found: Mapping[str, Any], search: Search) -> dict[str, Ranked]:
+    """What is found for a question in its conversation, for the question alone, and for it behind the one before.
+
+    Each may be searched with a text in another language, so they are sure by how far they are above its threshold.
+    """
+    joined = f"{asked.history[-1]} {asked.question}"
+    pages = {"hybrid": found, "alone": search(asked.question, ()), "joined": search(joined, ())}
+    return {
+        name: Ranked(asked.key, [_key(one) for one in page["data"]], page["answerable"] - page["threshold"])
+        for name, page in pages.items()
+    }
 
 
 def rankings(asked: Question, found: Mapping[str, Any]) -> dict[str, Ranked]:
@@ -100,12 +124,12 @@ def rankings(asked: Question, found: Mapping[str, Any]) -> dict[str, Ranked]:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """One for each language."""
+    """One for each group."""
     return [_table(name, scores, evaluation) for name, scores in evaluation.scores.items()]
 
 
 def draw(evaluation: Evaluation, base: Path) -> list[Path]:
-    """Plots of refusing, one for each language, beside ``base``; none, with a sentence, where they cannot be drawn."""
+    """Plots of refusing, one for each group, beside ``base``; none, with a sentence, where they cannot be drawn."""
     try:
         from benchmarks import plots
     except ImportError:
@@ -114,7 +138,7 @@ def draw(evaluation: Evaluation, base: Path) -> list[Path]:
     drawn = [
         plots.Plot(
             name=f"refusals-{name}",
-            title=f"Refusing, by threshold: {LANGUAGES[name]}",
+            title=f"Refusing, by threshold: {TITLES[name]}",
             x="share of answerable questions refused",
             y="share of unanswerable questions refused",
             lines={ranker: _curve(ranked) for ranker, ranked in by_ranker.items()},
@@ -141,7 +165,7 @@ def _key(result: Mapping[str, Any]) -> str:
 
 def _table(name: str, scores: Mapping[str, Score], evaluation: Evaluation) -> Table:
     counted = evaluation.data[name]
-    title = f"{LANGUAGES[name]}: {counted['questions']} questions, {counted['unanswerable']} of them without an answer"
+    title = f"{TITLES[name]}: {counted['questions']} questions, {counted['unanswerable']} of them without an answer"
     table = Table(title=title, title_justify="left")
     table.add_column("ranker")
     for heading in HEADINGS:

@@ -24,10 +24,12 @@ _RRF_K = 60
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A question and the key of the entry that answers it; ``None`` if none does."""
+    """A question and the key of the entry that answers it; ``None`` if none does. ``history`` are the questions that
+    were asked before it, oldest first."""
 
     question: str
     key: str | None
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,14 @@ async def observe(
     """Ask every question, one after the other."""
     observations: list[Observation] = []
     for one in questions:
-        meaning, words = await retriever.hits(tenant, [collection], one.question)
+        [(meaning, words)] = await retriever.hits(tenant, [collection], [one.question])
         answer = None if one.key is None else entry_id(collection, one.key)
         observations.append(Observation(one.question, answer, tuple(meaning), tuple(words)))
     return observations
 
 
 def read_questions(content: bytes) -> list[Question]:
-    """Questions from JSON Lines: ``{"question": …, "key": …}``.
+    """Questions from JSON Lines: ``{"question": …, "key": …, "history": […]}``.
 
     Raises:
         DecodeError: a line is something else.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 
 from contracts.ids import TenantId
 from rag.catalog import Catalog, Collection, Document, document_id, new_collection_id
 from rag.changes import Changes, compare
 from rag.embedding import CachedEmbedder, Embedder, embed_in_batches
-from rag.fusion import Calibration, Ranking, fuse
+from rag.fusion import Calibration
 from rag.ingest import entries_of_faq, entries_of_text, entry_id, faq_of_entry
 from rag.loaders import FaqEntry
 from rag.milvus import Milvus
@@ -29,15 +29,6 @@ _SEALED_FROM = 200
 
 Progress = Callable[[int, int], None]
 """Called with how many entries of a load are written, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A ranking, and what each ranker alone thought: cosine and BM25 of what it found, by passage id."""
-
-    ranking: Ranking
-    cosines: Mapping[str, float]
-    matches: Mapping[str, float]
 
 
 class Knowledge:
@@ -205,17 +196,6 @@ class Knowledge:
         entries = [entry async for some in self._store.entries(tenant, collection) for entry in some]
         await self._write_all(tenant, collection, entries, self._model, progress)
         return len(entries)
-
-    async def explain(self, tenant: TenantId, collection: str, question: str) -> Explained:
-        """Every candidate for ``question``, best first, with what each ranker alone thought. Nothing is refused.
-
-        Raises:
-            DependencyDown, PenstockError: as ``Retriever.rank``.
-        """
-        meaning, words = await self.retriever.hits(tenant, [collection], question)
-        ranking = fuse(question, meaning, words, self._calibration)
-        cosines, matches = ({hit.id: hit.score for hit in hits} for hits in (meaning, words))
-        return Explained(ranking, cosines, matches)
 
     async def delete_document(self, tenant: TenantId, collection: str, id: str) -> None:
         """Delete a document and its passages."""

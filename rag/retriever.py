@@ -11,6 +11,7 @@ from typing import Literal
 from contracts.errors import PenstockError
 from contracts.ids import TenantId
 from contracts.messages import Passage
+from rag import standalone
 from rag.embedding import Embedder
 from rag.fusion import Calibration, Ranking, fuse
 from rag.settings import RagSettings
@@ -28,6 +29,33 @@ class Retrieval:
     skipped: Skipped | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a question found: the text that it was searched with, the hits of either ranker, best first, and what the
+    fusion makes of them."""
+
+    text: str
+    meaning: Sequence[Hit]
+    words: Sequence[Hit]
+    ranking: Ranking
+
+    @property
+    def cosines(self) -> dict[str, float]:
+        """What the dense ranker thought, by passage id."""
+        return {hit.id: hit.score for hit in self.meaning}
+
+    @property
+    def matches(self) -> dict[str, float]:
+        """What BM25 thought, by passage id."""
+        return {hit.id: hit.score for hit in self.words}
+
+    @property
+    def best_terms(self) -> frozenset[str]:
+        """The terms of the entry that is most likely the answer."""
+        known = {hit.id: hit.terms for hit in (*self.meaning, *self.words)}
+        return known[self.ranking.passages[0].id] if self.ranking.passages else frozenset()
+
+
 class Retriever:
     """Embeds a question, asks both rankers at once, fuses, and refuses what is unlikely to be an answer."""
 
@@ -42,55 +70,77 @@ class Retriever:
         tenant: TenantId,
         collections: Sequence[str],
         question: str,
+        history: Sequence[str] = (),
+        *,
         limit: int | None = None,
         deadline: timedelta | None = None,
     ) -> Retrieval:
         """The passages for a prompt: at most ``limit``, best first, none if the question has no answer here.
 
-        A slow or dead Milvus or embedder makes the answer poorer and does not fail it: nothing is raised for those.
+        ``history`` are the questions asked before it, oldest first. A slow or dead Milvus or embedder makes the answer
+        poorer and does not fail it: nothing is raised for those.
         """
         deadline = self._settings.deadline if deadline is None else deadline
         try:
             async with asyncio.timeout(deadline.total_seconds()):
-                ranking = await self.rank(tenant, collections, question)
+                found = await self.find(tenant, collections, question, history)
         except TimeoutError:
             return Retrieval(skipped="timeout")
         except PenstockError:
             return Retrieval(skipped="unavailable")
-        if ranking.answerable < self.threshold(question):
+        if not self._answers(found):
             return Retrieval()
-        return Retrieval(passages=ranking.passages[: self._settings.passages if limit is None else limit])
+        return Retrieval(passages=found.ranking.passages[: self._settings.passages if limit is None else limit])
 
-    async def rank(self, tenant: TenantId, collections: Sequence[str], question: str) -> Ranking:
-        """Every candidate, best first, with its probability; nothing is refused and nothing is hidden.
+    async def find(
+        self, tenant: TenantId, collections: Sequence[str], question: str, history: Sequence[str] = ()
+    ) -> Found:
+        """Every candidate for a question, with its probability; nothing is refused and nothing is hidden. A follow-up
+        that has no answer by itself is what it is behind the question before it, if that makes it one.
 
         Raises:
             DependencyDown: Milvus does not answer.
             PenstockError: the embedder does not.
         """
-        meaning, words = await self.hits(tenant, collections, question)
-        return fuse(question, meaning, words, self._calibration)
+        texts = standalone.texts(question, history)
+        hits = await self.hits(tenant, collections, texts)
+        alone, *joined = [self._found(text, *some) for text, some in zip(texts, hits, strict=True)]
+        if not self._answers(alone):
+            for one in joined:
+                if self._answers(one) and standalone.is_known(question, history, one.best_terms):
+                    return one
+        return alone
 
-    async def hits(self, tenant: TenantId, collections: Sequence[str], question: str) -> tuple[list[Hit], list[Hit]]:
-        """What each ranker finds, unfused: by meaning and by words. Raises as ``rank`` does."""
-        if not collections or not question.strip():
-            return [], []
+    async def hits(
+        self, tenant: TenantId, collections: Sequence[str], texts: Sequence[str]
+    ) -> list[tuple[list[Hit], list[Hit]]]:
+        """What each ranker finds for each text, unfused: by meaning and by words. All are embedded in one request, and
+        searched at once. Raises as ``find`` does."""
+        if not collections or not texts[0].strip():
+            return [([], []) for _ in texts]
+        most = self._settings.candidates
         try:
-            async with asyncio.TaskGroup() as both:
-                meaning = both.create_task(self._by_meaning(tenant, collections, question))
-                words = both.create_task(self._by_words(tenant, collections, question))
+            async with asyncio.TaskGroup() as all_of_them:
+                vectors = all_of_them.create_task(self._embedder.embed(texts))
+
+                async def by_meaning(place: int) -> list[Hit]:
+                    return await self._store.by_meaning(tenant, collections, (await vectors)[place], most)
+
+                meaning = [all_of_them.create_task(by_meaning(place)) for place in range(len(texts))]
+                words = [
+                    all_of_them.create_task(self._store.by_terms(tenant, collections, text, most)) for text in texts
+                ]
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
-        return meaning.result(), words.result()
+        return [(near.result(), said.result()) for near, said in zip(meaning, words, strict=True)]
 
-    def threshold(self, question: str) -> float:
-        """Below this probability of an answer ``question`` is refused: as set, else as calibrated for its language."""
+    def threshold(self, text: str) -> float:
+        """Below this probability of an answer ``text`` is refused: as set, else as calibrated for its language."""
         chosen = self._settings.threshold
-        return self._calibration.thresholds[language(question)] if chosen is None else chosen
+        return self._calibration.thresholds[language(text)] if chosen is None else chosen
 
-    async def _by_meaning(self, tenant: TenantId, collections: Sequence[str], question: str) -> list[Hit]:
-        [vector] = await self._embedder.embed([question])
-        return await self._store.by_meaning(tenant, collections, vector, self._settings.candidates)
+    def _found(self, text: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> Found:
+        return Found(text, meaning, words, fuse(text, meaning, words, self._calibration))
 
-    async def _by_words(self, tenant: TenantId, collections: Sequence[str], question: str) -> list[Hit]:
-        return await self._store.by_terms(tenant, collections, question, self._settings.candidates)
+    def _answers(self, found: Found) -> bool:
+        return found.ranking.answerable >= self.threshold(found.text)

@@ -20,7 +20,8 @@ from access.uploads import Uploads
 from contracts.messages import Passage
 from rag.catalog import Collection, Document
 from rag.changes import Changes
-from rag.knowledge import Explained, Progress
+from rag.knowledge import Progress
+from rag.retriever import Found
 
 router = APIRouter(tags=["vector stores"])
 
@@ -60,8 +61,14 @@ class RankingOptions(Body):
     score_threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
+Query = Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
+
+
 class SearchBody(Body):
-    query: Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
+    """Ours is ``history``: the questions that were asked before it, oldest first."""
+
+    query: Query
+    history: Annotated[list[Query], Field(max_length=50)] = Field(default_factory=list)
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     ranking_options: RankingOptions | None = None
 
@@ -157,23 +164,24 @@ async def delete_store_file(store_id: str, file_id: str, context: InContext, cal
 async def search_vector_store(store_id: str, body: SearchBody, context: InContext, caller: ByCaller) -> Response:
     """Passages for a query, best first; ``score`` is the estimated probability that a passage answers it.
 
-    Ours: ``answerable`` is the probability that any does, ``threshold`` the one below which a bot refuses, and the
+    ``search_query`` is the text that was searched: the query, or a follow-up behind the question before it. Ours:
+    ``answerable`` is the probability that any passage answers, ``threshold`` the one below which a bot refuses, and the
     attributes ``cosine`` and ``bm25`` are what either ranker alone thought of a passage that it found.
     """
     _may_read(caller)
     refuse_unhonoured(body, SEARCH_UNHONOURED)
     documents = await context.knowledge.documents(caller.tenant, store_id)
-    explained = await context.knowledge.explain(caller.tenant, store_id, body.query)
+    searched = await context.knowledge.retriever.find(caller.tenant, [store_id], body.query, body.history)
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
-    found = [passage for passage in explained.ranking.passages if passage.score >= least]
+    found = [passage for passage in searched.ranking.passages if passage.score >= least]
     page = {
         "object": "vector_store.search_results.page",
-        "search_query": [body.query],
-        "data": [_result(passage, documents, explained) for passage in found[: body.max_num_results]],
+        "search_query": [searched.text],
+        "data": [_result(passage, documents, searched) for passage in found[: body.max_num_results]],
         "has_more": len(found) > body.max_num_results,
         "next_page": None,
-        "answerable": round(explained.ranking.answerable, 4),
-        "threshold": context.knowledge.retriever.threshold(body.query),
+        "answerable": round(searched.ranking.answerable, 4),
+        "threshold": context.knowledge.retriever.threshold(searched.text),
     }
     return JSONResponse(page)
 
@@ -240,11 +248,11 @@ def _plan(changes: Changes) -> dict[str, Any]:
     }
 
 
-def _result(passage: Passage, documents: Sequence[Document], explained: Explained) -> dict[str, Any]:
+def _result(passage: Passage, documents: Sequence[Document], searched: Found) -> dict[str, Any]:
     """A passage knows its source, ``<file name>#<key>``; the file behind it is found by that name."""
     named = [document for document in documents if passage.source.startswith(f"{document.filename}#")]
     document = max(named, key=lambda one: len(one.filename), default=None)
-    scores = {"cosine": explained.cosines.get(passage.id), "bm25": explained.matches.get(passage.id)}
+    scores = {"cosine": searched.cosines.get(passage.id), "bm25": searched.matches.get(passage.id)}
     known = {name: score for name, score in scores.items() if score is not None}
     return {
         "file_id": document.id if document else passage.id,

@@ -190,6 +190,22 @@ def test_rankers_are_compared_on_questions_with_known_answers(store: Store, file
     }
 
 
+def test_a_question_of_a_conversation_is_a_line_of_its_own(store: Store, file: Path, tmp_path: Path) -> None:
+    store.load(file, quiet)
+    questions = tmp_path / "questions.jsonl"
+    row = {"question": "and for how long?", "history": ["Can I return an item?"], "key": "returns"}
+    questions.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    made = faq_eval.evaluate(faq_eval.questions_of(questions, ["returns"]), store.search, quiet)
+    assert {name: made.data["en-follow-ups"][name]["hit_at_1"] for name in ("hybrid", "alone", "joined")} == {
+        "hybrid": 1.0,
+        "alone": 1.0,
+        "joined": 1.0,
+    }
+    assert [table.title for table in faq_eval.tables(made)] == [
+        "English, in conversations: 1 questions, 0 of them without an answer"
+    ]
+
+
 def test_a_question_about_an_entry_that_is_not_there_is_named(store: Store, file: Path, tmp_path: Path) -> None:
     store.load(file, quiet)
     questions = tmp_path / "questions.jsonl"

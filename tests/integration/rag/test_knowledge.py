@@ -28,15 +28,15 @@ async def collection(knowledge: Knowledge, tenant: TenantId) -> Collection:
 
 
 async def texts(knowledge: Knowledge, tenant: TenantId, collection: str, question: str) -> list[str]:
-    return [one.text for one in (await knowledge.retriever.rank(tenant, [collection], question)).passages]
+    return [one.text for one in (await knowledge.retriever.find(tenant, [collection], question)).ranking.passages]
 
 
 async def test_a_loaded_entry_is_found_with_its_source(
     knowledge: Knowledge, tenant: TenantId, collection: Collection
 ) -> None:
     await knowledge.load_faq(tenant, collection.id, "library.csv", [OPENING, PARKING])
-    ranking = await knowledge.retriever.rank(tenant, [collection.id], "at what time do you open")
-    best = ranking.passages[0]
+    found = await knowledge.retriever.find(tenant, [collection.id], "at what time do you open")
+    best = found.ranking.passages[0]
     assert (best.title, best.text, best.source) == (OPENING.question, OPENING.answer, "library.csv#opening")
 
 
@@ -45,7 +45,7 @@ async def test_another_way_to_ask_finds_its_entry_once_and_is_never_shown(
 ) -> None:
     asked = replace(PARKING, also=("I came by car, what now?", "is there a garage"))
     await knowledge.load_faq(tenant, collection.id, "library.csv", [OPENING, asked])
-    meaning, words = await knowledge.retriever.hits(tenant, [collection.id], "is there a garage")
+    [(meaning, words)] = await knowledge.retriever.hits(tenant, [collection.id], ["is there a garage"])
     assert [hit.text for hit in meaning] == [PARKING.answer, OPENING.answer]
     assert meaning[0].score == pytest.approx(1.0, abs=1e-3)
     assert [hit.text for hit in words] == [PARKING.answer]
@@ -56,7 +56,7 @@ async def test_another_way_to_ask_that_was_removed_finds_nothing(
 ) -> None:
     await knowledge.load_faq(tenant, collection.id, "library.csv", [replace(PARKING, also=("is there a garage",))])
     await knowledge.load_faq(tenant, collection.id, "library.csv", [PARKING])
-    meaning, words = await knowledge.retriever.hits(tenant, [collection.id], "is there a garage")
+    [(meaning, words)] = await knowledge.retriever.hits(tenant, [collection.id], ["is there a garage"])
     assert meaning[0].score < 0.9
     assert words == []
 
@@ -146,7 +146,7 @@ async def test_a_text_is_found_by_the_section_that_answers(
 ) -> None:
     handbook = "# Loans\nBooks may be kept for four weeks.\n\n# Fines\nA late book costs twenty cents a day.\n"
     await knowledge.load_text(tenant, collection.id, "handbook.md", handbook)
-    ranking = await knowledge.retriever.rank(tenant, [collection.id], "What do I pay for a late book?")
+    ranking = (await knowledge.retriever.find(tenant, [collection.id], "What do I pay for a late book?")).ranking
     best = ranking.passages[0]
     assert (best.title, best.source) == ("Fines", "handbook.md#2")
 
@@ -179,7 +179,7 @@ async def test_an_id_that_is_filter_syntax_is_an_id_of_nothing(
     with pytest.raises(NotFound):
         await knowledge.collection(tenant, id)
     with pytest.raises(NotFound):
-        await knowledge.retriever.rank(tenant, [id], OPENING.question)
+        await knowledge.retriever.find(tenant, [id], OPENING.question)
 
 
 async def test_a_key_may_contain_anything(knowledge: Knowledge, tenant: TenantId, collection: Collection) -> None:
@@ -272,10 +272,10 @@ async def test_an_index_that_is_made_again_finds_the_same(
 ) -> None:
     asked = replace(PARKING, also=("is there a garage",))
     await knowledge.load_faq(tenant, collection.id, "library.csv", [OPENING, asked])
-    before = await knowledge.explain(tenant, collection.id, "is there a garage")
+    before = await knowledge.retriever.find(tenant, [collection.id], "is there a garage")
     steps: list[tuple[int, int]] = []
     assert await knowledge.reindex(tenant, collection.id, lambda done, of: steps.append((done, of))) == 2
-    after = await knowledge.explain(tenant, collection.id, "is there a garage")
+    after = await knowledge.retriever.find(tenant, [collection.id], "is there a garage")
     assert [one.id for one in after.ranking.passages] == [one.id for one in before.ranking.passages]
     assert steps == [(2, 2)]
 
@@ -301,7 +301,7 @@ async def test_many_ways_to_ask_one_entry_do_not_hide_the_others(
     ways = tuple(f"is there a garage near by, number {n}" for n in range(50))
     others = [FaqEntry(f"k{n}", f"What about matter {n}?", f"Matter {n} is settled.", n) for n in range(30)]
     await knowledge.load_faq(tenant, collection.id, "library.csv", [replace(PARKING, also=ways), *others])
-    meaning, _ = await knowledge.retriever.hits(tenant, [collection.id], "is there a garage near by")
+    [(meaning, _)] = await knowledge.retriever.hits(tenant, [collection.id], ["is there a garage near by"])
     assert len({hit.id for hit in meaning}) == len(meaning) == RagSettings().candidates
 
 
