@@ -44,6 +44,14 @@ class ChatPage:
         return self.page.get_by_role("textbox", name="Your question")
 
     @property
+    def questions(self) -> Locator:
+        return self.page.locator(".bubble")
+
+    @property
+    def dialog(self) -> Locator:
+        return self.page.get_by_role("dialog")
+
+    @property
     def answers(self) -> Locator:
         return self.page.locator("article .prose")
 
@@ -68,7 +76,15 @@ class ChatPage:
     async def ask(self, question: str) -> None:
         await self.question.fill(question)
         await self.question.press("Enter")
-        await expect(self.page.locator(".bubble").last).to_have_text(question)
+        await expect(self.questions.last).to_have_text(question)
+
+    async def edit(self, at: int, question: str) -> None:
+        """Ask another one in place of a question on the page."""
+        await self.questions.nth(at).hover()
+        await self.button("Edit and ask again").nth(at).click()
+        editor = self.page.get_by_role("textbox", name="Edit and ask again")
+        await editor.fill(question)
+        await editor.press("Enter")
 
     async def until_words(self, count: int) -> str:
         """The last answer, once it has at least so many words."""

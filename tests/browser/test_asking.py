@@ -1,4 +1,4 @@
-"""Asking: an answer as it is made, stopped, asked again, and the states of a question that has to wait."""
+"""Asking: an answer as it is made, stopped, copied, and the states of a question that has to wait."""
 
 from __future__ import annotations
 
@@ -39,18 +39,6 @@ async def test_stop_ends_the_answer_and_keeps_what_there_is(page: ChatPage, clie
     assert _answers(client, page.conversation) == [kept]
 
 
-async def test_asking_again_keeps_both_answers_as_versions_of_one(page: ChatPage) -> None:
-    await page.ask("tokens=5")
-    first = await page.until_ended()
-    await page.button("Ask again").click()
-    await expect(page.page.get_by_role("img", name="Version 2 of 2")).to_be_visible()
-    second = await page.until_ended()
-    assert second != first
-    await page.button("Earlier version").click()
-    await expect(page.answers.last).to_have_text(first)
-    await expect(page.page.locator(".bubble")).to_have_count(1)
-
-
 async def test_an_answer_is_copied_as_it_was_written(page: ChatPage, context: BrowserContext) -> None:
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
     await page.ask("tokens=6")
@@ -58,19 +46,6 @@ async def test_an_answer_is_copied_as_it_was_written(page: ChatPage, context: Br
     await page.page.locator("article").get_by_role("button", name="Copy").click()
     await expect(page.button("Copied")).to_be_visible()
     assert (await page.page.evaluate("navigator.clipboard.readText()")).split() == whole.split()
-
-
-async def test_an_edited_question_is_asked_again(page: ChatPage) -> None:
-    await page.ask("tokens=5")
-    await page.until_ended()
-    await page.page.locator(".bubble").hover()
-    await page.button("Edit and ask again").click()
-    editor = page.page.get_by_role("textbox", name="Edit and ask again")
-    await editor.fill("tokens=7")
-    await editor.press("Enter")
-    await expect(page.page.locator(".bubble").last).to_have_text("tokens=7")
-    await expect(page.page.locator(".bubble")).to_have_count(2)
-    assert len((await page.until_ended()).split()) == 7
 
 
 async def test_who_has_to_wait_sees_the_place_in_the_queue_and_then_the_answer(page: ChatPage, client: OpenAI) -> None:

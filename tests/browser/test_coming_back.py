@@ -105,6 +105,7 @@ async def test_a_conversation_is_found_renamed_exported_and_deleted(page: ChatPa
     await page.ask("tokens=8 about turbines")
     await page.until_ended()
     await page.button("Rename").click()
+    await expect(page.page.get_by_role("textbox", name="Title")).to_be_focused()
     await page.page.get_by_role("textbox", name="Title").fill("Wheels and water")
     await page.button("Save").click()
     await expect(page.page.get_by_role("heading", level=1)).to_have_text("Wheels and water")

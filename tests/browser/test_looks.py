@@ -72,12 +72,12 @@ async def test_axe_finds_nothing(page: ChatPage, client: OpenAI, browser: Browse
     seeing = {"bypass_csp": True, "color_scheme": scheme, "reduced_motion": "reduce", "locale": "en-GB"}
     async with await browser.new_context(**seeing) as context:
         seen = await ChatPage.opened(context, fleet.access_ports[1])
-        assert await _findings(seen.page) == []
+        assert await findings(seen.page) == []
         await seen.page.goto(f"http://127.0.0.1:{seen.port}/chat/#{page.conversation}")
         await expect(seen.page.locator(".push table")).to_be_visible()
-        assert await _findings(seen.page) == []
+        assert await findings(seen.page) == []
         await seen.button("Settings").click()
-        assert await _findings(seen.page) == []
+        assert await findings(seen.page) == []
 
 
 async def test_everything_is_reached_by_keyboard_and_answers_are_announced(page: ChatPage) -> None:
@@ -121,7 +121,7 @@ async def _sideways(page: Page) -> int:
     )
 
 
-async def _findings(page: Page) -> list[str]:
+async def findings(page: Page) -> list[str]:
     """What axe objects to: the rule and the first place, for rules of WCAG 2.2 A and AA and best practice."""
     await page.evaluate(AXE)
     found: Any = await page.evaluate("axe.run()")

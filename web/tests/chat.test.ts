@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { Item } from "../src/api/objects";
 import { type Action, type Chat, NOTHING, openTurn, reduce } from "../src/chat/chat";
-import { versions } from "../src/chat/versions";
+import { messagesIn, turnsOf } from "../src/chat/removal";
+import { itemsOf } from "../src/chat/turn";
 
 const CONVERSATION = { id: "conv_1", title: "Water" };
 
@@ -27,6 +28,10 @@ function snapshot(items: Item[] = [], response: unknown = null): Action {
 
 function created(of: Item): Action {
   return heard({ type: "conversation.item.created", item: of });
+}
+
+function gone(id: string): Action {
+  return heard({ type: "conversation.item.deleted", item_id: id });
 }
 
 function delta(text: string): { type: string; delta: string } {
@@ -126,10 +131,73 @@ test("a question of another window is being answered from the moment it is heard
   expect(openTurn(after(snapshot(), created(item(5, "user", "How?"))))?.question).toBe("How?");
 });
 
-test("a question asked again right after its answer is one question with two answers", () => {
-  const twice = [1, 2].flatMap((turn) => [item(turn, "user", "How?"), item(turn, "assistant", `${turn}`)]);
-  const groups = versions(after(snapshot([...twice, item(3, "user", "Why?")])).turns);
-  expect(groups.map((group) => group.length)).toEqual([2, 1]);
+describe("a deleted item", () => {
+  const both = [item(5, "user", "How?"), item(5, "assistant", "By gravity.")];
+
+  test("is gone, and its turn with the last of them", () => {
+    const half = after(snapshot(both), gone("msg_5_0_assistant"));
+    expect(half.turns[0]).toMatchObject({ question: "How?", answer: null });
+    expect(reduce(half, gone("msg_5_0_user")).turns).toEqual([]);
+  });
+
+  test("of another turn changes nothing", () => {
+    expect(after(snapshot(both), gone("msg_6_0_user")).turns).toEqual(after(snapshot(both)).turns);
+  });
+
+  test("does not come back with what was on its way", () => {
+    const chat = after(
+      snapshot(both.slice(0, 1), { id: "resp_5", status: "in_progress", text: "By " }),
+      { type: "deleted", item: "msg_5_0_assistant" },
+      heard(delta("gravity.")),
+      created(both[1]!),
+      { type: "reached", items: both, earlier: false },
+      snapshot(both),
+    );
+    expect(chat.turns).toMatchObject([{ question: "How?", answer: null }]);
+  });
+
+  test("is gone after a new snapshot too, if nobody listened when it was deleted", () => {
+    expect(after(snapshot(both), snapshot(both.slice(1))).turns).toMatchObject([{ question: null, answer: { status: "done" } }]);
+    expect(after(snapshot(both), snapshot([])).turns).toEqual([]);
+  });
+});
+
+test("a question whose answer was deleted is not taken for one that is being answered", () => {
+  const chat = after(snapshot([item(5, "user", "How?")]));
+  expect(openTurn(chat)).toBeNull();
+  expect(chat.turns[0]!.answer).toBeNull();
+});
+
+describe("what goes when a question is asked anew", () => {
+  const push = item(3, "assistant", "Your parcel is here.", { push: true });
+  const said = [1, 2].flatMap((turn) => [item(turn, "user", "How?"), item(turn, "assistant", "So.")]);
+  const { turns } = after(snapshot([...said, push]));
+  const items = (at: number, question: string | null) => turnsOf({ turn: turns[at]!, question }, turns).flatMap(itemsOf);
+
+  test("is the last question and its answer, and no message of others", () => {
+    expect(items(1, "Why?")).toEqual(["msg_2_0_assistant", "msg_2_0_user"]);
+  });
+
+  test("is everything behind an earlier one", () => {
+    expect(items(0, "Why?")).toHaveLength(5);
+    expect(messagesIn(turns)).toBe(5);
+  });
+
+  test("is the turn alone when nothing is asked, and nothing when it is no longer there", () => {
+    expect(items(0, null)).toEqual(["msg_1_0_assistant", "msg_1_0_user"]);
+    expect(turnsOf({ turn: turns[0]!, question: "Why?" }, turns.slice(1))).toEqual([]);
+  });
+
+  test("is also what was asked behind it and never came into the conversation", () => {
+    const chat = after(snapshot(said), ASKED);
+    expect(turnsOf({ turn: chat.turns[1]!, question: "Why?" }, chat.turns)).toHaveLength(2);
+    expect(messagesIn(chat.turns)).toBe(5);
+  });
+
+  test("is nothing else for a question that never came into the conversation", () => {
+    const chat = after(snapshot(), ASKED, { ...ASKED, id: "next" });
+    expect(turnsOf({ turn: chat.turns[0]!, question: "Why?" }, chat.turns)).toEqual(chat.turns.slice(0, 1));
+  });
 });
 
 test("a long conversation begins with its end, and what was before comes on demand", () => {

@@ -1,6 +1,7 @@
 // /v1/conversations
 import { send, sendForJson } from "./client";
 import type { Conversation, Item, Page } from "./objects";
+import { problemOf } from "./problem";
 
 const LONGEST_TITLE = 200;
 
@@ -43,6 +44,15 @@ export async function allItems(id: string): Promise<Item[]> {
     items.push(...page.data);
     if (!page.has_more || !page.last_id) return items;
     after = `&after=${encodeURIComponent(page.last_id)}`;
+  }
+}
+
+/** Take one message out, on all devices. One that is not there is no failure, as long as its conversation is. */
+export async function deleteItem(id: string, item: string): Promise<void> {
+  try {
+    await send(`conversations/${id}/items/${item}`, { method: "DELETE" });
+  } catch (error) {
+    if (problemOf(error).code !== "item_not_found") throw error;
   }
 }
 

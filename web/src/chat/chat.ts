@@ -3,11 +3,12 @@ import type { Annotation, Item, ResponseObject, RunningResponse } from "../api/o
 import type { Problem } from "../api/problem";
 import { problemOfCode } from "../api/problem";
 import type { StreamEvent } from "../api/sse";
-import { type Answer, isOpen, NO_ANSWER, type Turn, withItems } from "./turn";
+import { type Answer, isOpen, itemsOf, NO_ANSWER, type Turn, withItems, withoutItem } from "./turn";
 
 /**
  * `phase`: nothing known yet, shown, or deleted by somebody · `live`: whether the conversation's stream is heard ·
- * `playing`: the response whose events the stream tells now · `earlier`: whether there is more before the first turn.
+ * `playing`: the response whose events the stream tells now · `earlier`: whether there is more before the first turn ·
+ * `deleted`: the items that are gone, so that none comes back with what was on its way.
  */
 export interface Chat {
   phase: "loading" | "shown" | "gone";
@@ -16,6 +17,7 @@ export interface Chat {
   turns: Turn[];
   playing: string | null;
   earlier: boolean;
+  deleted: ReadonlySet<string>;
 }
 
 /** A snapshot has the last entries only; with so many items there may be more before them. */
@@ -31,11 +33,20 @@ export type Action =
   | { type: "refused"; id: string; problem: Problem }
   | { type: "withdrawn"; id: string }
   | { type: "dropped"; id: string }
+  | { type: "deleted"; item: string }
   | { type: "reached"; items: Item[]; earlier: boolean }
   | { type: "cited"; response: string; annotations: Annotation[] }
   | { type: "renamed"; title: string };
 
-export const NOTHING: Chat = { phase: "loading", live: false, title: "", turns: [], playing: null, earlier: false };
+export const NOTHING: Chat = {
+  phase: "loading",
+  live: false,
+  title: "",
+  turns: [],
+  playing: null,
+  earlier: false,
+  deleted: new Set(),
+};
 
 export function reduce(chat: Chat, action: Action): Chat {
   switch (action.type) {
@@ -57,8 +68,10 @@ export function reduce(chat: Chat, action: Action): Chat {
       return changed(chat, action.id, { status: "cancelled", queue: null });
     case "dropped":
       return { ...chat, turns: chat.turns.filter((turn) => turn.id !== action.id) };
+    case "deleted":
+      return deleted(chat, action.item);
     case "reached":
-      return { ...chat, turns: withItems(chat.turns, action.items), earlier: action.earlier };
+      return { ...said(chat, action.items), earlier: action.earlier };
     case "cited":
       return ofResponse(chat, action.response, (answer) => ({ ...answer, annotations: action.annotations }));
     case "renamed":
@@ -78,7 +91,9 @@ function hear(chat: Chat, event: StreamEvent["data"]): Chat {
     case "conversation.resumed":
       return standing(chat, event);
     case "conversation.item.created":
-      return { ...chat, turns: withItems(chat.turns, [event["item"] as Item]) };
+      return said(chat, [event["item"] as Item]);
+    case "conversation.item.deleted":
+      return deleted(chat, event["item_id"] as string);
     case "conversation.updated":
       return { ...chat, title: (event["conversation"] as { title: string }).title };
     case "conversation.deleted":
@@ -89,21 +104,36 @@ function hear(chat: Chat, event: StreamEvent["data"]): Chat {
 }
 
 function begun(chat: Chat, items: Item[]): Chat {
-  return { ...chat, turns: withItems(local(chat, items), items), earlier: items.length >= SNAPSHOT_ITEMS };
+  return { ...said({ ...chat, turns: remaining(chat, items) }, items), earlier: items.length >= SNAPSHOT_ITEMS };
 }
 
-/** What the conversation does not have (yet): questions on their way, and those that were refused. */
-function local(chat: Chat, items: Item[]): Turn[] {
-  const there = new Set(items.map((item) => item.response_id));
-  return chat.turns.filter((turn) => turn.item === null || (turn.response !== null && there.has(turn.response)));
+/** Without what the conversation no longer has. Questions on their way, and those that were refused, stay. */
+function remaining(chat: Chat, items: Item[]): Turn[] {
+  const there = new Set(items.map((item) => item.id));
+  const gone = chat.turns.flatMap(itemsOf).filter((id) => !there.has(id));
+  return gone.reduce(withoutItem, chat.turns);
+}
+
+function said(chat: Chat, items: Item[]): Chat {
+  return { ...chat, turns: withItems(chat.turns, items.filter((item) => !chat.deleted.has(item.id))) };
+}
+
+function deleted(chat: Chat, item: string): Chat {
+  return { ...chat, turns: withoutItem(chat.turns, item), deleted: new Set([...chat.deleted, item]) };
 }
 
 function standing(chat: Chat, event: StreamEvent["data"]): Chat {
   const { title } = event["conversation"] as { title: string };
   const running = event["response"] as RunningResponse | null;
-  const shown: Chat = { ...chat, phase: "shown", live: true, title, playing: running?.id ?? null };
+  const turns = chat.turns.map((turn) => (isLeftOpen(turn, running) ? { ...turn, answer: null } : turn));
+  const shown: Chat = { ...chat, phase: "shown", live: true, title, turns, playing: running?.id ?? null };
   if (!running) return shown;
   return ofResponse(shown, running.id, (answer) => ({ ...answer, status: "running", text: running.text, queue: null }));
+}
+
+/** Whether a question stands in the conversation without an answer, now or to come: that one was deleted. */
+function isLeftOpen(turn: Turn, running: RunningResponse | null): boolean {
+  return turn.item !== null && turn.answer?.status === "waiting" && turn.response !== running?.id;
 }
 
 function heardOfAnswer(chat: Chat, event: StreamEvent["data"]): Chat {
@@ -173,6 +203,6 @@ function ofPlaying(chat: Chat, change: (answer: Answer) => Answer): Chat {
 function ofResponse(chat: Chat, response: string, change: (answer: Answer) => Answer): Chat {
   const at = chat.turns.findLastIndex((turn) => turn.response === response);
   const turn = chat.turns[at];
-  if (!turn) return chat;
-  return { ...chat, turns: chat.turns.with(at, { ...turn, answer: change(turn.answer ?? NO_ANSWER) }) };
+  if (!turn?.answer) return chat;
+  return { ...chat, turns: chat.turns.with(at, { ...turn, answer: change(turn.answer) }) };
 }

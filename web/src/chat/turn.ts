@@ -44,21 +44,38 @@ export function isOpen(turn: Turn): boolean {
   return turn.answer?.status === "waiting" || turn.answer?.status === "running";
 }
 
+/** The ids of what is in the conversation of a turn, the newest first. */
+export function itemsOf(turn: Turn): string[] {
+  if (turn.item === null) return [];
+  return [
+    ...(turn.answer === null ? [] : [`${turn.item}_assistant`]),
+    ...(turn.question === null ? [] : [`${turn.item}_user`]),
+  ];
+}
+
+/** The turns without an item. One of which nothing is left is no turn. */
+export function withoutItem(turns: Turn[], id: string): Turn[] {
+  const gone = id.endsWith("_user") ? { question: null } : { answer: null };
+  return turns
+    .map((turn) => (turn.item === turnOf(id) ? { ...turn, ...gone } : turn))
+    .filter((turn) => turn.question !== null || turn.answer !== null);
+}
+
 /** The turns with these items in them. What a turn knows beyond its item (annotations, why it ended) is kept. */
 export function withItems(turns: Turn[], items: Item[]): Turn[] {
   return items.reduce(withItem, turns);
 }
 
 function withItem(turns: Turn[], item: Item): Turn[] {
-  const name = turnOf(item);
+  const name = turnOf(item.id);
   const at = turns.findIndex((turn) => turn.item === name || (!!item.response_id && turn.response === item.response_id));
   if (at < 0) return inOrder([...turns, joined(newTurn(name, item), item)]);
   return turns.with(at, joined(turns[at]!, item));
 }
 
 /** An item's id is its turn's with the role behind it. */
-function turnOf(item: Item): string {
-  return item.id.replace(/_(user|assistant)$/, "");
+function turnOf(id: string): string {
+  return id.replace(/_(user|assistant)$/, "");
 }
 
 function newTurn(name: string, item: Item): Turn {
@@ -75,7 +92,7 @@ function newTurn(name: string, item: Item): Turn {
 }
 
 function joined(turn: Turn, item: Item): Turn {
-  const known = { ...turn, item: turnOf(item), response: turn.response ?? item.response_id ?? null, at: item.created_at };
+  const known = { ...turn, item: turnOf(item.id), response: turn.response ?? item.response_id ?? null, at: item.created_at };
   const text = item.content.map((part) => part.text).join("");
   if (item.role === "user") return { ...known, question: text, answer: turn.answer ?? (item.response_id ? NO_ANSWER : null) };
   return { ...known, answer: answerFrom(turn.answer ?? NO_ANSWER, item, text) };

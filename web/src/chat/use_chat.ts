@@ -1,16 +1,16 @@
 // One open conversation: what it shows, and what can be done in it.
 import { useEffect, useReducer, useRef } from "react";
-import { itemsUntil } from "../api/conversations";
+import { deleteItem, itemsUntil } from "../api/conversations";
 import { cancelResponse, getResponse } from "../api/responses";
 import { pursue } from "./asking";
 import { type Action, type Chat, NOTHING, openTurn, reduce } from "./chat";
 import { listen } from "./hearing";
 import { forget, newPending, type Pending, recall, remember } from "./pending";
-import type { Turn } from "./turn";
+import { isOpen, itemsOf, type Turn } from "./turn";
 
 export interface Doing {
   ask: (question: string, model: string) => void;
-  retry: (turn: Turn, model: string) => void;
+  remove: (turns: Turn[]) => Promise<void>;
   stop: () => void;
   cite: (response: string) => Promise<void>;
   reachBack: () => Promise<void>;
@@ -46,14 +46,21 @@ export function useChat(conversation: string, attended: boolean, onBadKey: () =>
       wanted.current = true; // tried again with the next thing that happens
     }
   };
-  const ask = (question: string, model: string) => pursuits.begin(newPending(model, question, conversation));
+  const removeOne = async (turn: Turn) => {
+    if (turn.item === null) return tell({ type: "dropped", id: turn.id });
+    if (isOpen(turn)) await cancelResponse(turn.response!);
+    for (const item of itemsOf(turn)) {
+      await deleteItem(conversation, item);
+      tell({ type: "deleted", item });
+    }
+  };
   return [
     chat,
     {
-      ask,
-      retry: (turn, model) => {
-        if (turn.item === null) tell({ type: "dropped", id: turn.id });
-        ask(turn.question ?? "", model);
+      ask: (question, model) => pursuits.begin(newPending(model, question, conversation)),
+      // The newest first: a break in the middle leaves a conversation that ends earlier, and has no holes.
+      remove: async (turns) => {
+        for (const turn of turns.toReversed()) await removeOne(turn);
       },
       stop: () => {
         if (open?.response) void end(open);

@@ -8,17 +8,18 @@ interface Props {
   models: Model[];
   model: Model | null;
   busy: boolean;
+  held: boolean;
   onModel: (model: string) => void;
   onAsk: (question: string) => void;
   onStop: () => void;
 }
 
-export function Composer({ models, model, busy, onModel, onAsk, onStop }: Props) {
+export function Composer({ models, model, busy, held, onModel, onAsk, onStop }: Props) {
   const words = useWords();
   const [text, setText] = useState("");
   const area = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => grow(area.current), [text]);
-  const ready = text.trim() !== "" && !busy && model !== null;
+  const ready = text.trim() !== "" && !busy && !held && model !== null;
   const ask = () => {
     if (!ready) return;
     onAsk(text.trim());

@@ -1,4 +1,5 @@
-// A window of the browser's own: it keeps the focus, closes on Escape and gives the focus back.
+// A window of the browser's own: it keeps the focus, closes on Escape and gives the focus back. What is marked with
+// `data-first` has it first: `autoFocus` comes before the window is open, when nothing in it can have the focus.
 import { type ReactNode, useLayoutEffect, useRef } from "react";
 import { useWords } from "../i18n/language";
 import { Icon } from "./icons";
@@ -10,6 +11,7 @@ export function Dialog(props: { title: string; className?: string; onClose: () =
   useLayoutEffect(() => {
     const opened = dialog.current;
     opened?.showModal();
+    opened?.querySelector<HTMLElement>("[data-first]")?.focus();
     return () => opened?.close();
   }, []);
   return (

@@ -2,15 +2,16 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import type { Conversation, Model } from "../api/objects";
 import { openTurn } from "../chat/chat";
+import type { Removal } from "../chat/removal";
 import { markSeen, seenUntil } from "../chat/seen";
-import type { Turn } from "../chat/turn";
+import { isOpen, type Turn } from "../chat/turn";
 import { useChat } from "../chat/use_chat";
-import { versions } from "../chat/versions";
 import { useWords } from "../i18n/language";
 import { Announcer } from "./announcer";
 import { Banner } from "./banner";
 import { Composer } from "./composer";
 import { Icon } from "./icons";
+import { useRemoval } from "./removal";
 import { ThreadHead } from "./thread_head";
 import { TurnView } from "./turn_view";
 import { useStickToEnd } from "./stick_to_end";
@@ -37,18 +38,17 @@ export function Thread(props: Props) {
   const scroll = useRef<HTMLDivElement>(null);
   const [atEnd, toEnd] = useStickToEnd(scroll, chat.turns);
   const unseen = useUnseen(props.conversation, chat.turns, chat.phase === "shown", atEnd, props.onUnseen);
-  const latest = useRef({ doing, model });
+  const ask = (question: string) => {
+    doing.ask(question, model);
+    toEnd();
+  };
+  const removing = useRemoval(chat.turns, doing.remove, ask);
+  const held = removing.working || chat.turns.some((turn) => isOpen(turn) && turn.item === null);
+  const latest = useRef({ doing, removing });
   useEffect(() => {
-    latest.current = { doing, model };
+    latest.current = { doing, removing };
   });
-  const ask = useCallback((question: string) => {
-    latest.current.doing.ask(question, latest.current.model);
-    toEnd();
-  }, []);
-  const retry = useCallback((turn: Turn) => {
-    latest.current.doing.retry(turn, latest.current.model);
-    toEnd();
-  }, []);
+  const remove = useCallback((removal: Removal) => latest.current.removing.wish(removal), []);
   const cite = useCallback((response: string) => latest.current.doing.cite(response), []);
   return (
     <main id="main" className="main" tabIndex={-1}>
@@ -84,14 +84,15 @@ export function Thread(props: Props) {
               </p>
             )}
             <ol className="turns">
-              {versions(chat.turns).map((group) => (
-                <TurnView key={group[0]!.id} versions={group} busy={busy} onAsk={ask} onRetry={retry} onCite={cite} />
+              {chat.turns.map((turn) => (
+                <TurnView key={turn.id} turn={turn} held={held} onRemove={remove} onCite={cite} />
               ))}
             </ol>
           </>
         )}
       </div>
       <Announcer turns={chat.turns} />
+      {removing.told}
       {!atEnd && (
         <button type="button" className="to-end" onClick={toEnd}>
           <Icon name="down" />
@@ -103,6 +104,7 @@ export function Thread(props: Props) {
           models={props.models}
           model={props.model}
           busy={busy}
+          held={removing.working}
           onModel={props.onModel}
           onAsk={ask}
           onStop={doing.stop}

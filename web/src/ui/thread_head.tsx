@@ -70,7 +70,7 @@ export function ThreadHead(props: Props) {
           <p>{words.removeAsk(title)}</p>
           {problem && <ProblemNote problem={problem} onRetry={null} />}
           <div className="dialog-foot">
-            <button type="button" autoFocus onClick={close}>
+            <button type="button" data-first onClick={close}>
               {words.cancel}
             </button>
             <button
@@ -106,7 +106,7 @@ function RenameForm({ title, onSave }: { title: string; onSave: (title: string) 
     <form onSubmit={submit}>
       <label className="field">
         <span>{words.title}</span>
-        <input autoFocus value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
+        <input data-first value={name} maxLength={200} onChange={(event) => setName(event.target.value)} />
       </label>
       <div className="dialog-foot">
         <button type="submit" className="primary" disabled={!name.trim()}>

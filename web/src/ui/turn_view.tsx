@@ -1,5 +1,6 @@
-// A question with its answer (or its answers, when it was asked again), or a message from another service.
+// A question with its answer, or a message from another service.
 import { type FormEvent, type KeyboardEvent, memo, useState } from "react";
+import type { Removal } from "../chat/removal";
 import { isOpen, type Turn } from "../chat/turn";
 import { useWords } from "../i18n/language";
 import { Markdown } from "../text/markdown";
@@ -7,33 +8,28 @@ import { Answer } from "./answer";
 import { CopyButton } from "./copy_button";
 import { Icon } from "./icons";
 
+/** `held`: nothing can be removed just now, because a question is on its way or something is being removed. */
 interface Props {
-  versions: Turn[];
-  busy: boolean;
-  onAsk: (question: string) => void;
-  onRetry: (turn: Turn) => void;
+  turn: Turn;
+  held: boolean;
+  onRemove: (removal: Removal) => void;
   onCite: (response: string) => Promise<void>;
 }
 
-export const TurnView = memo(function TurnView(props: Props) {
-  const [chosen, setChosen] = useState<number | null>(null);
-  const last = props.versions.length - 1;
-  const at = chosen === null || isOpen(props.versions[last]!) ? last : Math.min(chosen, last);
-  const turn = props.versions[at]!;
+export const TurnView = memo(function TurnView({ turn, held, onRemove, onCite }: Props) {
+  const again = held || turn.question === null ? null : () => onRemove({ turn, question: turn.question });
   return (
     <li className={turn.push ? "turn push" : "turn"}>
-      {turn.question !== null && <Question turn={turn} busy={props.busy} onAsk={props.onAsk} />}
+      {turn.question !== null && <Question turn={turn} question={turn.question} held={held} onRemove={onRemove} />}
       {turn.answer && (
         <article className="answer" aria-busy={isOpen(turn)}>
           <Speaker turn={turn} />
           {turn.push ? (
             <Markdown text={turn.answer.text} growing={false} />
           ) : (
-            <Answer turn={turn} answer={turn.answer} onCite={props.onCite} onRetry={props.busy ? null : () => props.onRetry(turn)} />
+            <Answer turn={turn} answer={turn.answer} onCite={onCite} onRetry={again} />
           )}
-          {!isOpen(turn) && (
-            <Actions turn={turn} at={at} of={props.versions.length} busy={props.busy} onVersion={setChosen} onRetry={props.onRetry} />
-          )}
+          {!isOpen(turn) && <Actions turn={turn} text={turn.answer.text} held={held} onRemove={onRemove} />}
         </article>
       )}
     </li>
@@ -54,14 +50,20 @@ function Speaker({ turn }: { turn: Turn }) {
   );
 }
 
-function Question({ turn, busy, onAsk }: { turn: Turn; busy: boolean; onAsk: (question: string) => void }) {
+interface QuestionProps {
+  turn: Turn;
+  question: string;
+  held: boolean;
+  onRemove: (removal: Removal) => void;
+}
+
+function Question({ turn, question, held, onRemove }: QuestionProps) {
   const words = useWords();
   const [draft, setDraft] = useState<string | null>(null);
   const send = (event?: FormEvent) => {
     event?.preventDefault();
-    if (!draft?.trim() || busy) return;
-    onAsk(draft.trim());
-    setDraft(null);
+    if (!draft?.trim() || held) return;
+    onRemove({ turn, question: draft.trim() }); // the draft stays until its turn has gone
   };
   const onKey = (event: KeyboardEvent) => {
     if (event.key === "Escape") setDraft(null);
@@ -84,7 +86,7 @@ function Question({ turn, busy, onAsk }: { turn: Turn; busy: boolean; onAsk: (qu
           <button type="button" onClick={() => setDraft(null)}>
             {words.cancel}
           </button>
-          <button type="submit" className="primary" disabled={!draft.trim() || busy}>
+          <button type="submit" className="primary" disabled={!draft.trim() || held}>
             {words.send}
           </button>
         </div>
@@ -94,12 +96,13 @@ function Question({ turn, busy, onAsk }: { turn: Turn; busy: boolean; onAsk: (qu
   return (
     <div className="question">
       <h2 className="hidden">{words.you}</h2>
-      <div className="bubble">{turn.question}</div>
+      <div className="bubble">{question}</div>
       <div className="actions">
-        <button type="button" className="quiet" aria-label={words.edit} title={words.edit} onClick={() => setDraft(turn.question)}>
+        <button type="button" className="quiet" aria-label={words.edit} title={words.edit} onClick={() => setDraft(question)}>
           <Icon name="edit" />
         </button>
-        <CopyButton label={words.copy} text={() => turn.question ?? ""} />
+        <CopyButton label={words.copy} text={() => question} />
+        <RemoveButton turn={turn} held={held} onRemove={onRemove} />
       </div>
     </div>
   );
@@ -107,43 +110,47 @@ function Question({ turn, busy, onAsk }: { turn: Turn; busy: boolean; onAsk: (qu
 
 interface ActionsProps {
   turn: Turn;
-  at: number;
-  of: number;
-  busy: boolean;
-  onVersion: (at: number) => void;
-  onRetry: (turn: Turn) => void;
+  text: string;
+  held: boolean;
+  onRemove: (removal: Removal) => void;
 }
 
-function Actions({ turn, at, of, busy, onVersion, onRetry }: ActionsProps) {
+function Actions({ turn, text, held, onRemove }: ActionsProps) {
   const words = useWords();
   return (
     <div className="actions">
-      {of > 1 && (
-        <span className="versions">
-          <button type="button" className="quiet" aria-label={words.earlierVersion} disabled={at === 0} onClick={() => onVersion(at - 1)}>
-            <Icon name="left" />
-          </button>
-          <span aria-label={words.version(at + 1, of)} role="img">
-            {at + 1} / {of}
-          </span>
-          <button type="button" className="quiet" aria-label={words.laterVersion} disabled={at === of - 1} onClick={() => onVersion(at + 1)}>
-            <Icon name="right" />
-          </button>
-        </span>
-      )}
-      {turn.answer?.text && <CopyButton label={words.copy} text={() => turn.answer?.text ?? ""} />}
-      {turn.question !== null && (
+      {text && <CopyButton label={words.copy} text={() => text} />}
+      {turn.question === null ? (
+        <RemoveButton turn={turn} held={held} onRemove={onRemove} />
+      ) : (
         <button
           type="button"
           className="quiet"
           aria-label={words.regenerate}
           title={words.regenerate}
-          disabled={busy}
-          onClick={() => onRetry(turn)}
+          disabled={held}
+          onClick={() => onRemove({ turn, question: turn.question })}
         >
           <Icon name="again" />
         </button>
       )}
     </div>
+  );
+}
+
+function RemoveButton({ turn, held, onRemove }: { turn: Turn; held: boolean; onRemove: (removal: Removal) => void }) {
+  const words = useWords();
+  const label = turn.question === null ? words.removeMessage : words.removeTurn;
+  return (
+    <button
+      type="button"
+      className="quiet"
+      aria-label={label}
+      title={label}
+      disabled={held}
+      onClick={() => onRemove({ turn, question: null })}
+    >
+      <Icon name="trash" />
+    </button>
   );
 }

@@ -47,6 +47,7 @@ export function Welcome(props: Props) {
         models={props.models}
         model={props.model}
         busy={false}
+        held={false}
         onModel={props.onModel}
         onAsk={props.onAsk}
         onStop={() => undefined}
