@@ -39,7 +39,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             MILVUS_URI="http://127.0.0.1:9",
             PENSTOCK_ACCESS__PRESETS=json.dumps({"plain": {"model": "tiny"}}),
             PENSTOCK_ACCESS__HOLD_AT_MOST="0",
-            PENSTOCK_WORKER__LEASE_SECONDS="1",
+            # Two engines on two cores leave the others without a processor for up to two seconds.
+            PENSTOCK_WORKER__LEASE_SECONDS="3",
             # float32: who goes on recomputes the logged tokens in one piece, and must come to the same logits.
             PENSTOCK_WORKER__VLLM_ARGUMENTS=json.dumps({"dtype": "float32"}),
         ) as made,
