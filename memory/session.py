@@ -47,7 +47,7 @@ class Session:
     summarize: bool = False
     summary: Summary | None = None
     on_busy: OnBusy = "queue"
-    window_tokens: int = 0
+    window_tokens: int = field(default=0, compare=False)  # changes with every turn, which changes no session
 
 
 class Sessions:
