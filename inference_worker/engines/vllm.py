@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.errors import CallerError, EngineError
 from contracts.messages import FinishReason, GenerationParameters, InferenceRequest, ModelFacts
+from inference_worker.engines import vllm_waits
 from inference_worker.engines.port import Description, EngineDelta, EngineDied, answer_budget, generate_task
 from inference_worker.engines.prompting import Prompter
 from inference_worker.engines.stops import StopWatch
@@ -116,6 +117,7 @@ class VllmEngine:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CACHE_GB_ON_CPU)
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ[vllm_waits.MARK] = "1"
         with warnings.catch_warnings():
             # Deprecations between vLLM and torch are nothing that an operator could act on.
             warnings.simplefilter("ignore")

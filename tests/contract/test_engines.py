@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +17,7 @@ import pytest_asyncio
 
 from contracts.errors import CallerError
 from contracts.messages import Embed, InferenceRequest
+from inference_worker.engines import vllm_waits
 from inference_worker.engines.port import Description, Engine, EngineDelta
 from inference_worker.engines.scripted import ScriptedEngine
 from tests import tiny_model
@@ -179,3 +183,18 @@ async def test_more_requests_than_slots_are_all_answered(started: Started):
     together = await asyncio.gather(*(answer(started, one) for one in asked))
     assert [tokens(deltas) for deltas in together[:2]] == [tokens(deltas) for deltas in alone]
     assert all(deltas[-1].finish_reason for deltas in together)
+
+
+async def test_on_a_cpu_the_engines_of_a_worker_wait_without_yielding():
+    script = (
+        "import vllm.distributed.utils as utils, vllm.plugins as plugins; "
+        "print(utils.USE_SCHED_YIELD); plugins.load_general_plugins(); print(utils.USE_SCHED_YIELD)"
+    )
+    said = await asyncio.to_thread(_python, script, os.environ | {vllm_waits.MARK: "1"})
+    assert said == ["True", "False"]
+
+
+def _python(script: str, environment: Mapping[str, str]) -> list[str]:
+    """What a fresh process prints: vLLM loads its plugins once."""
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.split()
