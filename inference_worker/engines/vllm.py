@@ -8,12 +8,14 @@ import json
 import os
 import warnings
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import CallerError, EngineError
 from contracts.messages import FinishReason, GenerationParameters, InferenceRequest, ModelFacts
 from inference_worker.engines import vllm_waits
+from inference_worker.engines.detokenizer import Detokenizer
 from inference_worker.engines.port import Description, EngineDelta, EngineDied, answer_budget, generate_task
 from inference_worker.engines.prompting import Prompter
 from inference_worker.engines.stops import StopWatch
@@ -52,8 +54,11 @@ class VllmEngine:
             raise EngineError(f"vLLM could not load {self._model}: {error}") from error
         config = self._llm.vllm_config.model_config
         folder = await asyncio.to_thread(_folder, config)
-        tokenizer = self._llm.get_tokenizer()
+        tokenizer: Any = self._llm.get_tokenizer()
         self._prompter = Prompter(tokenizer)
+        self._text = getattr(tokenizer, "backend_tokenizer", None)
+        if self._text is None:
+            raise EngineError(f"{self._model} has no fast tokenizer. Choose a model with a tokenizer.json.")
         self._max_model_len = config.max_model_len
         self._defaults = _default_sampling(config, folder)
         self._ends = _end_tokens(config, tokenizer)
@@ -79,15 +84,19 @@ class VllmEngine:
         if over := _over(continue_from, left, self._ends):
             yield EngineDelta(finish_reason=over, prompt_tokens=len(prompt))
             return
-        watches = [StopWatch(task.parameters.stop) for _ in range(task.parameters.n)]
+        before = [*prompt, *continue_from]
+        sequences = [
+            _Sequence(Detokenizer(self._text, before), StopWatch(task.parameters.stop))
+            for _ in range(task.parameters.n)
+        ]
         params = self._sampling(task.parameters, left)
         self._live_tokens[request.id] = len(prompt) + len(continue_from)
         try:
-            async for output in self._outputs([*prompt, *continue_from], params, request):
-                for delta in _deltas(output, watches, len(prompt)):
+            async for output in self._outputs(before, params, request):
+                for delta in _deltas(output, sequences, len(prompt)):
                     self._live_tokens[request.id] += len(delta.token_ids)
                     yield delta
-                if all(watch.stopped for watch in watches):
+                if all(sequence.watch.stopped for sequence in sequences):
                     return
         finally:
             self._live_tokens.pop(request.id, None)
@@ -195,18 +204,39 @@ class VllmEngine:
             n=parameters.n,
             max_tokens=max_tokens,
             structured_outputs=structure,
+            detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )
 
 
-def _deltas(output: RequestOutput, watches: Sequence[StopWatch], prompt_tokens: int) -> list[EngineDelta]:
-    """One output of vLLM as deltas. Stop strings are ours to find, see ``stops``: vLLM's text would lag its tokens."""
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    """What makes text of one sequence's tokens, and what looks for stop strings in it."""
+
+    detokenizer: Detokenizer
+    watch: StopWatch
+
+    def push(self, token_ids: Sequence[int], ended: bool) -> tuple[str, tuple[int, ...]]:
+        """Take new tokens, the last of them one that ended the sequence; the text that may be shown, and the tokens
+        that it is the text of."""
+        shown, shown_ids = "", tuple[int, ...]()
+        for place, token in enumerate(token_ids, 1):
+            piece = "" if ended and place == len(token_ids) else self.detokenizer.text(token)
+            text, ids = self.watch.push(piece, (token,))
+            shown, shown_ids = shown + text, shown_ids + ids
+            if self.watch.stopped:
+                break
+        return shown, shown_ids
+
+
+def _deltas(output: RequestOutput, sequences: Sequence[_Sequence], prompt_tokens: int) -> list[EngineDelta]:
+    """One output of vLLM as deltas. Text and stop strings are ours to find: vLLM's lag its tokens."""
     deltas: list[EngineDelta] = []
     for part in output.outputs:
-        watch = watches[part.index]
+        watch = sequences[part.index].watch
         if watch.stopped:
             continue
-        text, ids = watch.push(part.text, tuple(part.token_ids))
+        text, ids = sequences[part.index].push(part.token_ids, part.finish_reason == "stop")
         reason: FinishReason | None = "stop" if watch.stopped else None
         if part.finish_reason is not None and reason is None:
             reason = _REASONS.get(part.finish_reason)

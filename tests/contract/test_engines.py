@@ -110,6 +110,19 @@ async def test_a_continuation_is_what_the_uninterrupted_run_would_have_been(star
     assert rest[-1].prompt_tokens == whole[-1].prompt_tokens
 
 
+async def test_a_slow_reader_is_not_shown_half_a_character_and_another_goes_on_from_there(started: Started):
+    asked = request("tokens=40 a seam", max_tokens=40)
+    read: list[EngineDelta] = []
+    async for delta in started.engine.generate(asked):
+        read.append(delta)
+        await asyncio.sleep(0.02)
+    whole = await answer(started, asked)
+    assert text(read) == text(whole)
+    for seam in range(1, len(read)):
+        rest = await answer(started, asked, tokens(read[:seam]))
+        assert text(read[:seam]) + text(rest) == text(whole)
+
+
 async def test_a_continuation_without_budget_only_ends(started: Started):
     asked = request("tokens=40 a seam", max_tokens=12)
     whole = tokens(await answer(started, asked))
