@@ -126,10 +126,14 @@ class Mailbox:
     async def open(self, shard: Shard) -> None:
         """Create this process's mailbox on a shard; needed before the first submit."""
         key = keys.mailbox(shard, self._access)
-        if not await self._commands.exists(key):
-            await self._commands.xadd(key, {"": ""}, maxlen=1)
-            self._last[shard] = b"0"  # a new stream: its ids may begin lower, if the server's clock was set back
-        await self._commands.expire(key, LIFE)
+        if await self._commands.expire(key, LIFE):
+            return
+        self._last[shard] = b"0"  # a new stream: its ids may begin lower, if the server's clock was set back
+        # In one step: a process that is killed in between would leave a mailbox that never expires.
+        async with self._commands.pipeline(transaction=True) as pipe:
+            pipe.xadd(key, {"": ""}, maxlen=1)
+            pipe.expire(key, LIFE)
+            await pipe.execute()
 
     async def keep(self, shard: Shard) -> None:
         """Keep the mailbox alive, and let go of what was read: it holds what users are told. It is made again after a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -321,3 +322,23 @@ async def commands(redis: Redis) -> dict[str, int]:
     """Calls that the server has seen, by command; what functions call counts too."""
     stats: Any = await redis.info("commandstats")
     return {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()}
+
+
+@pytest.mark.parametrize("lived", [0, 1, 2])
+async def test_a_process_that_is_killed_while_it_makes_its_mailbox_leaves_none_that_stays(
+    redis: Redis, redis_url: str, protocol: Protocol, monkeypatch: pytest.MonkeyPatch, lived: int
+) -> None:
+    said = iter(range(lived))
+    execute = redis.execute_command
+
+    async def until_killed(*command: Any, **options: Any) -> Any:
+        if next(said, None) is None:
+            raise ConnectionError("killed")
+        return await execute(*command, **options)
+
+    async with connection.blocking(redis_url) as reads:
+        mailbox = Mailbox(redis, reads, protocol, ACCESS, Pace(timedelta(0)))
+        with monkeypatch.context() as patch, contextlib.suppress(ConnectionError):
+            patch.setattr(redis, "execute_command", until_killed)
+            await mailbox.open(SHARD)
+    assert await redis.ttl(keys.mailbox(SHARD, ACCESS)) != -1
