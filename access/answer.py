@@ -187,6 +187,9 @@ class Answering:
             passages=passages,
             delimiter=prompt.new_delimiter(),
         )
+        parameters = asked.parameters
+        if asked.preset.word_for_word and passages:
+            parameters = msgspec.structs.replace(parameters, choices=prompt.word_for_word(passages))
         return InferenceRequest(
             id=asked.id,
             tenant=asked.caller.tenant,
@@ -195,7 +198,7 @@ class Answering:
             model=asked.model,
             served_as=asked.served_as,
             service_class=asked.service_class,
-            task=Generate(messages=messages, parameters=asked.parameters),
+            task=Generate(messages=messages, parameters=parameters),
             created_at=asked.created_at,
             deadline_seconds=asked.deadline.total_seconds(),
             session=asked.session,

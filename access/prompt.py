@@ -87,6 +87,11 @@ def shown_summary(summary: Summary) -> str:
     return f"{EARLIER}\n{summary.delimiter}\n{clean(summary.text)}\n{summary.delimiter}"
 
 
+def word_for_word(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """All that may be said by a bot that invents nothing: a passage as it is shown with its mark, or the refusal."""
+    return (*(_cited(number, passage) for number, passage in enumerate(passages, 1)), REFUSAL)
+
+
 def mark(number: int) -> str:
     """How passage ``number`` (from 1) is cited."""
     return f"[{number}]"
@@ -110,4 +115,8 @@ def about_user(facts: Mapping[str, str], learned: Mapping[str, str]) -> str:
 def _shown(number: int, passage: Passage) -> str:
     title = clean(passage.title)
     heading = f"{title}\n" if title else ""
-    return f"{heading}{clean(passage.text)} {mark(number)}"
+    return f"{heading}{_cited(number, passage)}"
+
+
+def _cited(number: int, passage: Passage) -> str:
+    return f"{clean(passage.text)} {mark(number)}"

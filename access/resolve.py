@@ -86,7 +86,7 @@ async def resolve(
         question=question,
         instructions="\n\n".join(text for text in (preset.instructions, instructions, *system) if text),
         history=history,
-        parameters=with_preset(parameters, preset.max_tokens, preset.temperature),
+        parameters=_sampling(parameters, preset, model),
         service_class=body.service_class,
         shard=shard,
         deadline=context.settings.deadline,
@@ -140,6 +140,22 @@ def patience(context: Context, body: Sampling, wait_header: str | None) -> timed
     if not 0 <= seconds <= 3600:
         raise CallerError(f"{WAIT_HEADER} is a number of seconds from 0 to 3600.", param=WAIT_HEADER)
     return timedelta(seconds=seconds)
+
+
+def _sampling(parameters: GenerationParameters, preset: Preset, model: str) -> GenerationParameters:
+    """The caller's sampling, the preset's where it does not say.
+
+    Raises:
+        CallerError: it asks for a form that the words of a passage cannot have.
+    """
+    if preset.word_for_word and (parameters.json_object or parameters.json_schema is not None):
+        raise CallerError(
+            f"'{model}' answers in the words of its passages, so no format can be asked of it. "
+            f"Leave the format away, or ask '{preset.model}'.",
+            code="format_not_possible",
+            param="model",
+        )
+    return with_preset(parameters, preset.max_tokens, preset.temperature)
 
 
 def _on_busy(body: Sampling, session: Session | None) -> OnBusy:

@@ -27,6 +27,9 @@ class Preset(BaseModel):
     instructions: str = Field(default="", description="System text put before the caller's.")
     collections: tuple[str, ...] = Field(default=(), description="Vector stores searched for every question, by name.")
     passages: int = Field(default=3, ge=1, le=10, description="Passages shown to the model.")
+    word_for_word: bool = Field(
+        default=False, description="Whether an answer from passages must be one of them as it stands, or the refusal."
+    )
     max_tokens: int | None = Field(default=None, ge=1, description="Length of an answer when the caller does not say.")
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling when the caller does not say.")
 
@@ -85,6 +88,7 @@ class AccessSettings(ServiceSettings):
                 instructions=FAQ_INSTRUCTIONS,
                 collections=("faq",),
                 passages=1,
+                word_for_word=True,
                 max_tokens=256,
             )
         },

@@ -62,7 +62,10 @@ class Passage(Message, frozen=True):
 
 
 class GenerationParameters(Message, frozen=True):
-    """How to sample: the allow-listed parameters, already bounded by access. ``None`` means the engine's default."""
+    """How to sample: the allow-listed parameters, already bounded by access. ``None`` means the engine's default.
+
+    With ``choices`` the answer is one of these texts, word for word; there is no schema then.
+    """
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -74,6 +77,7 @@ class GenerationParameters(Message, frozen=True):
     n: int = 1
     json_schema: dict[str, Any] | None = None
     json_object: bool = False
+    choices: tuple[str, ...] = ()
 
     @property
     def continuable(self) -> bool:

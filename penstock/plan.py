@@ -8,6 +8,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from access.settings import AccessSettings
 from contracts.configuration import load
@@ -171,9 +172,12 @@ def service_programs(what: Served, at: Addresses, *, api_key: str, pepper: str) 
 def presets(settings: AccessSettings, model: str) -> str:
     """The presets as a setting, those on the bundled model moved to the one that is served instead.
 
-    A larger model chooses among several passages, where the bundled one is shown the best alone.
+    A larger model chooses among several passages and answers in its own words, where the bundled one is shown the best
+    alone and repeats it.
     """
-    changes = {"model": model} if model == models.BUNDLED_NAME else {"model": model, "passages": PASSAGES}
+    changes: dict[str, Any] = {"model": model}
+    if model != models.BUNDLED_NAME:
+        changes |= {"passages": PASSAGES, "word_for_word": False}
     moved = {
         name: preset.model_copy(update=changes) if preset.model == models.BUNDLED_NAME else preset
         for name, preset in settings.presets.items()

@@ -175,7 +175,7 @@ def stack(redis_url: str, folder: Path, **environment: str) -> Generator[Stack]:
 
 
 @contextmanager
-def scripted_pair(folder: Path, presets: Mapping[str, Mapping[str, str]], *, abandon_after: str) -> Generator[Stack]:
+def scripted_pair(folder: Path, presets: Mapping[str, Mapping[str, object]], *, abandon_after: str) -> Generator[Stack]:
     """Two access processes, a limiter and a worker of the scripted engine on a Redis of their own, ready; no Milvus.
 
     A question says how it is answered: ``tokens=40 pause=0.05`` takes two seconds. A lease is one second, and a client

@@ -108,6 +108,9 @@ def _body(model: str, task: Generate) -> dict[str, Any]:
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif parameters.json_object:
         body["response_format"] = {"type": "json_object"}
+    elif parameters.choices:
+        # vLLM's own name; no other server has one. Those that refuse what they do not know say so to the caller.
+        body["extra_body"] = {"structured_outputs": {"choice": list(parameters.choices)}}
     return {name: value for name, value in body.items() if value is not None}
 
 

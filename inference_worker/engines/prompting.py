@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, cast
 
-from contracts.errors import CallerError
+from contracts.errors import CallerError, EngineError
 from contracts.messages import ChatMessage, Generate
 
 
@@ -36,6 +36,16 @@ class Prompter:
         pairs = zip(task.messages, marks, strict=True)
         marked = [ChatMessage(role=message.role, content=mark) for message, mark in pairs]
         return self._encode_apart(self._render(marked, task.tools), dict(zip(marks, contents, strict=True)))
+
+    def left_of(self, choices: Sequence[str], said: Sequence[int]) -> tuple[str, ...]:
+        """What of ``choices`` can still follow the tokens ``said``: the rest of each that begins with their text."""
+        if not choices or not said:
+            return tuple(choices)
+        text = self._tokenizer.decode(list(said), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        rests = tuple(choice.removeprefix(text) for choice in choices if choice.startswith(text))
+        if not rests:
+            raise EngineError("The answer's log is no beginning of any text that it may be.")
+        return rests
 
     def _render(self, messages: Sequence[ChatMessage], tools: Sequence[dict[str, Any]]) -> str:
         conversation = [{"role": message.role, "content": message.content} for message in messages]

@@ -147,7 +147,8 @@ class _Sequence:
     """One of the answers of a request."""
 
     def __init__(self, index: int, task: Generate, script: Script, budget: int):
-        whole = [CHARACTERS + ord(one) for one in script.say] or answer_tokens(task, index, script.tokens)
+        said = task.parameters.choices[0] if task.parameters.choices else script.say
+        whole = [CHARACTERS + ord(one) for one in said] or answer_tokens(task, index, script.tokens)
         self.index = index
         self.answer = whole[:budget]
         self.reason: FinishReason = "length" if len(whole) > budget else "stop"

@@ -89,7 +89,11 @@ class VllmEngine:
             _Sequence(Detokenizer(self._text, before), StopWatch(task.parameters.stop))
             for _ in range(task.parameters.n)
         ]
-        params = self._sampling(task.parameters, left)
+        choices = self._prompter.left_of(task.parameters.choices, continue_from)
+        if choices == ("",):
+            yield EngineDelta(finish_reason="stop", prompt_tokens=len(prompt))
+            return
+        params = self._sampling(task.parameters, left, choices)
         self._live_tokens[request.id] = len(prompt) + len(continue_from)
         try:
             async for output in self._outputs(before, params, request):
@@ -183,7 +187,7 @@ class VllmEngine:
         async for _ in self._llm.generate(tokens_input([1]), SamplingParams(max_tokens=2), "warm-up"):
             pass
 
-    def _sampling(self, parameters: GenerationParameters, max_tokens: int) -> SamplingParams:
+    def _sampling(self, parameters: GenerationParameters, max_tokens: int, choices: tuple[str, ...]) -> SamplingParams:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -199,6 +203,8 @@ class VllmEngine:
             structure = StructuredOutputsParams(json=json.dumps(parameters.json_schema))
         elif parameters.json_object:
             structure = StructuredOutputsParams(json_object=True)
+        elif choices:
+            structure = StructuredOutputsParams(choice=list(choices))
         return SamplingParams(
             **(self._defaults | {name: value for name, value in asked.items() if value is not None}),
             n=parameters.n,

@@ -55,6 +55,7 @@ _PARAMETERS = GenerationParameters(
     n=2,
     json_schema={"type": "object"},
     json_object=True,
+    choices=("Two days. [1]",),
 )
 _PASSAGE = Passage(
     id="p1", collection="vs_1", source="faq.csv#delivery", title="Delivery?", text="Two days.", score=0.75

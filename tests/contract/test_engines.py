@@ -165,6 +165,24 @@ async def test_json_mode_gives_json(started: Started):
     assert isinstance(json.loads(said)["answer"], str)
 
 
+PASSAGES = ('Up to "30" days \\ no more.\nAsk us. [1]', "Up to 您可以 30 days. [2]", "This is not in the FAQ.")
+
+
+async def test_an_answer_that_must_be_one_of_some_texts_is_one_of_them(started: Started):
+    deltas = await answer(started, request("tokens=3", choices=PASSAGES))
+    assert text(deltas) in PASSAGES
+    assert deltas[-1].finish_reason == "stop"
+
+
+async def test_wherever_it_is_continued_it_is_still_that_text(started: Started):
+    asked = request("tokens=3", choices=PASSAGES)
+    whole = await answer(started, asked)
+    for seam in range(1, len(whole) + 1):
+        rest = await answer(started, asked, tokens(whole[:seam]))
+        assert text(whole[:seam]) + text(rest) == text(whole)
+        assert rest[-1].finish_reason == "stop"
+
+
 async def test_a_prompt_beyond_the_context_is_refused_with_numbers(started: Started):
     with pytest.raises(CallerError) as refused:
         await answer(started, request("word " * 2000))

@@ -20,7 +20,10 @@ from tests.servers import redis_server, wait_until
 from tests.stack import API_KEY, Stack, scripted_pair, stack
 
 EMBEDDER = "all-minilm-l6-v2"
-PRESETS = {"plain": {"model": "scripted", "instructions": "Be kind."}}
+PRESETS = {
+    "plain": {"model": "scripted", "instructions": "Be kind."},
+    "quoting": {"model": "scripted", "word_for_word": True},
+}
 
 
 @dataclass

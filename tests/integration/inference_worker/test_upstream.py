@@ -93,6 +93,12 @@ async def test_an_upstreams_answer_is_streamed_with_its_own_usage(desk: Desk, re
     assert "top_p" not in body
 
 
+async def test_an_upstream_is_told_which_texts_the_answer_may_be(desk: Desk, redis_url: str):
+    async with upstream() as stub, working(redis_url, engine(stub)):
+        await desk.ask(request(model="their-model", choices=("Yes. [1]", "No.")))
+    assert stub.asked[0]["structured_outputs"] == {"choice": ["Yes. [1]", "No."]}
+
+
 async def test_a_429_sends_the_request_back_for_later_and_the_caller_sees_none_of_it(desk: Desk, redis_url: str):
     async with upstream() as stub, working(redis_url, engine(stub)):
         stub.refusals, stub.headers = 1, "retry-after-ms: 300\r\n"

@@ -58,6 +58,11 @@ def test_knowledge_without_a_passage_says_so() -> None:
     assert prompt.beside_passages("Why?", [], "") == "No passage was found.\n\nQuestion: Why?"
 
 
+def test_a_bot_that_invents_nothing_says_a_passage_as_it_is_shown_or_refuses() -> None:
+    said = prompt.word_for_word([passage("Te\u202ext.", "Title"), passage("More.")])
+    assert said == ("Text. [1]", "More. [2]", "This is not in the FAQ.")
+
+
 def test_a_delimiter_is_never_the_same_again() -> None:
     drawn = {prompt.new_delimiter() for _ in range(50)}
     assert len(drawn) > 45

@@ -69,6 +69,7 @@ def test_presets_follow_the_model_that_is_served() -> None:
     presets = json.loads(plan.presets(AccessSettings(), "llama-3"))
     assert presets["faq-bot"]["model"] == "llama-3"
     assert presets["faq-bot"]["collections"] == ["faq"]
+    assert presets["faq-bot"]["word_for_word"] is False
 
 
 def test_a_preset_on_another_model_stays_there() -> None:
