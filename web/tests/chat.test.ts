@@ -4,7 +4,7 @@ import { type Action, type Chat, NOTHING, openTurn, reduce } from "../src/chat/c
 import { messagesIn, turnsOf } from "../src/chat/removal";
 import { itemsOf } from "../src/chat/turn";
 
-const CONVERSATION = { id: "conv_1", title: "Water" };
+const CONVERSATION = { id: "conv_1", title: "Water", created_at: 1, summarize: true, summary: null };
 
 function item(turn: number, role: "user" | "assistant", text: string, more: Partial<Item> = {}): Item {
   return {
@@ -212,4 +212,14 @@ test("a long conversation begins with its end, and what was before comes on dema
 
 test("a conversation that is deleted elsewhere is gone here", () => {
   expect(after(snapshot(), heard({ type: "conversation.deleted" })).phase).toBe("gone");
+});
+
+test("a summary is heard of when it is made, when it is forgotten, and after a loss", () => {
+  const summary = { text: "Water flows.", until: 5, created_at: 6 };
+  const made = heard({ type: "conversation.updated", conversation: { ...CONVERSATION, summary } });
+  const resumed = heard({ type: "conversation.resumed", conversation: CONVERSATION, response: null });
+  const chat = after(snapshot([item(5, "user", "How?")]), made);
+  expect([chat.summarize, chat.summary]).toEqual([true, summary]);
+  expect(reduce(chat, resumed).summary).toBeNull();
+  expect(reduce(chat, { type: "updated", conversation: { ...CONVERSATION, summarize: false } }).summarize).toBe(false);
 });

@@ -3,7 +3,7 @@ import { savedKey } from "./key";
 import { OFFLINE, problemOfStatus, RequestFailed } from "./problem";
 
 export interface Sent {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;

@@ -1,12 +1,15 @@
 // /v1/conversations
 import { send, sendForJson } from "./client";
+import { savedUser } from "./key";
 import type { Conversation, Item, Page } from "./objects";
 import { problemOf } from "./problem";
 
 const LONGEST_TITLE = 200;
 
+/** Those of the user whom this page speaks for; without one, those that were begun for nobody. */
 export function listConversations(after?: string): Promise<Page<Conversation>> {
-  return sendForJson(`conversations?limit=50${after ? `&after=${encodeURIComponent(after)}` : ""}`);
+  const asked = new URLSearchParams({ limit: "50", user: savedUser(), ...(after ? { after } : {}) });
+  return sendForJson(`conversations?${asked.toString()}`);
 }
 
 export function getConversation(id: string): Promise<Conversation> {
@@ -14,7 +17,14 @@ export function getConversation(id: string): Promise<Conversation> {
 }
 
 export function createConversation(title: string): Promise<Conversation> {
-  return sendForJson("conversations", { method: "POST", body: { title: title.slice(0, LONGEST_TITLE) } });
+  const user = savedUser();
+  const body = { title: title.slice(0, LONGEST_TITLE), ...(user ? { user } : {}) };
+  return sendForJson("conversations", { method: "POST", body });
+}
+
+/** Have what falls out of the model's window summarised; switched off, the summary is forgotten. */
+export function summarizeConversation(id: string, summarize: boolean): Promise<Conversation> {
+  return sendForJson(`conversations/${id}`, { method: "POST", body: { summarize } });
 }
 
 export function renameConversation(id: string, title: string): Promise<Conversation> {

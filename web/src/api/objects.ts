@@ -1,9 +1,38 @@
 // What the API sends, as far as this page reads it. Source: docs/api.md.
 
+/** What a conversation's window has dropped, in few words. `until`: when the last turn began that it covers. */
+export interface Summary {
+  text: string;
+  until: number;
+  created_at: number;
+}
+
 export interface Conversation {
   id: string;
   created_at: number;
   title: string;
+  summarize: boolean;
+  summary: Summary | null;
+}
+
+/** A fact that conversations have told, and the last turn that it is from. */
+export interface Learned {
+  value: string;
+  learned_at: number;
+  conversation: string;
+}
+
+/** What is known of a user: `facts` that somebody registered, and what was `learned` where `learn` is on. */
+export interface Profile {
+  facts: Record<string, string>;
+  learn: boolean;
+  learned: Record<string, Learned>;
+}
+
+/** The key that asks. `user` is the one it is bound to, if any. */
+export interface OwnKey {
+  tenant: string;
+  user: string | null;
 }
 
 export interface Annotation {

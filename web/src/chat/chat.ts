@@ -1,5 +1,5 @@
 // One conversation as this page shows it: a state, what can happen to it, and what becomes of it. Pure.
-import type { Annotation, Item, ResponseObject, RunningResponse } from "../api/objects";
+import type { Annotation, Conversation, Item, ResponseObject, RunningResponse, Summary } from "../api/objects";
 import type { Problem } from "../api/problem";
 import { problemOfCode } from "../api/problem";
 import type { StreamEvent } from "../api/sse";
@@ -7,6 +7,7 @@ import { type Answer, isOpen, itemsOf, NO_ANSWER, type Turn, withItems, withoutI
 
 /**
  * `phase`: nothing known yet, shown, or deleted by somebody · `live`: whether the conversation's stream is heard ·
+ * `summarize`: whether what falls out of the model's window is summarised · `summary`: what came of it ·
  * `playing`: the response whose events the stream tells now · `earlier`: whether there is more before the first turn ·
  * `deleted`: the items that are gone, so that none comes back with what was on its way.
  */
@@ -14,6 +15,8 @@ export interface Chat {
   phase: "loading" | "shown" | "gone";
   live: boolean;
   title: string;
+  summarize: boolean;
+  summary: Summary | null;
   turns: Turn[];
   playing: string | null;
   earlier: boolean;
@@ -36,12 +39,14 @@ export type Action =
   | { type: "deleted"; item: string }
   | { type: "reached"; items: Item[]; earlier: boolean }
   | { type: "cited"; response: string; annotations: Annotation[] }
-  | { type: "renamed"; title: string };
+  | { type: "updated"; conversation: Conversation };
 
 export const NOTHING: Chat = {
   phase: "loading",
   live: false,
   title: "",
+  summarize: false,
+  summary: null,
   turns: [],
   playing: null,
   earlier: false,
@@ -74,8 +79,8 @@ export function reduce(chat: Chat, action: Action): Chat {
       return { ...said(chat, action.items), earlier: action.earlier };
     case "cited":
       return ofResponse(chat, action.response, (answer) => ({ ...answer, annotations: action.annotations }));
-    case "renamed":
-      return { ...chat, title: action.title };
+    case "updated":
+      return about(chat, action.conversation);
   }
 }
 
@@ -95,7 +100,7 @@ function hear(chat: Chat, event: StreamEvent["data"]): Chat {
     case "conversation.item.deleted":
       return deleted(chat, event["item_id"] as string);
     case "conversation.updated":
-      return { ...chat, title: (event["conversation"] as { title: string }).title };
+      return about(chat, event["conversation"] as Conversation);
     case "conversation.deleted":
       return { ...chat, phase: "gone", live: false };
     default:
@@ -122,11 +127,15 @@ function deleted(chat: Chat, item: string): Chat {
   return { ...chat, turns: withoutItem(chat.turns, item), deleted: new Set([...chat.deleted, item]) };
 }
 
+function about(chat: Chat, { title, summarize, summary }: Conversation): Chat {
+  return { ...chat, title, summarize, summary };
+}
+
 function standing(chat: Chat, event: StreamEvent["data"]): Chat {
-  const { title } = event["conversation"] as { title: string };
   const running = event["response"] as RunningResponse | null;
   const turns = chat.turns.map((turn) => (isLeftOpen(turn, running) ? { ...turn, answer: null } : turn));
-  const shown: Chat = { ...chat, phase: "shown", live: true, title, turns, playing: running?.id ?? null };
+  const known = about(chat, event["conversation"] as Conversation);
+  const shown: Chat = { ...known, phase: "shown", live: true, turns, playing: running?.id ?? null };
   if (!running) return shown;
   return ofResponse(shown, running.id, (answer) => ({ ...answer, status: "running", text: running.text, queue: null }));
 }

@@ -1,6 +1,7 @@
 // One open conversation: what it shows, and what can be done in it.
 import { useEffect, useReducer, useRef } from "react";
 import { deleteItem, itemsUntil } from "../api/conversations";
+import type { Conversation } from "../api/objects";
 import { cancelResponse, getResponse } from "../api/responses";
 import { pursue } from "./asking";
 import { type Action, type Chat, NOTHING, openTurn, reduce } from "./chat";
@@ -14,7 +15,7 @@ export interface Doing {
   stop: () => void;
   cite: (response: string) => Promise<void>;
   reachBack: () => Promise<void>;
-  rename: (title: string) => void;
+  update: (conversation: Conversation) => void;
 }
 
 /** `attended`: whether somebody looks; if not, the stream is let go and taken up later. */
@@ -74,7 +75,7 @@ export function useChat(conversation: string, attended: boolean, onBadKey: () =>
         const { data, has_more } = await itemsUntil(conversation, chat.turns[0]?.at ?? 0);
         tell({ type: "reached", items: data.toReversed(), earlier: has_more });
       },
-      rename: (title) => tell({ type: "renamed", title }),
+      update: (changed) => tell({ type: "updated", conversation: changed }),
     },
   ];
 }

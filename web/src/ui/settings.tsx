@@ -1,9 +1,15 @@
-// Appearance, language, and the way out.
+// Appearance, language, the way to what is remembered, and the way out.
 import { useWords, useLanguage, type Language } from "../i18n/language";
 import { Dialog } from "./dialog";
 import { type Theme, useTheme } from "./theme";
 
-export function Settings({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
+interface Props {
+  onProfile: () => void;
+  onSignOut: () => void;
+  onClose: () => void;
+}
+
+export function Settings({ onProfile, onSignOut, onClose }: Props) {
   const words = useWords();
   const [theme, chooseTheme] = useTheme();
   const { language, choose } = useLanguage();
@@ -13,6 +19,9 @@ export function Settings({ onClose, onSignOut }: { onClose: () => void; onSignOu
     <Dialog title={words.settings} onClose={onClose}>
       <Choice name={words.theme} options={themes} chosen={theme} onChoose={chooseTheme} />
       <Choice name={words.language} options={languages} chosen={language} onChoose={choose} />
+      <button type="button" onClick={onProfile}>
+        {words.known}
+      </button>
       <button type="button" className="link danger" onClick={onSignOut}>
         {words.signOut}
       </button>

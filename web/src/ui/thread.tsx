@@ -1,9 +1,10 @@
 // One conversation: its head, its turns, and the place for the next question.
-import { useCallback, useEffect, useRef, useState } from "react";
+import { Fragment, useCallback, useEffect, useRef, useState } from "react";
 import type { Conversation, Model } from "../api/objects";
 import { openTurn } from "../chat/chat";
 import type { Removal } from "../chat/removal";
 import { markSeen, seenUntil } from "../chat/seen";
+import { covered } from "../chat/summary";
 import { isOpen, type Turn } from "../chat/turn";
 import { useChat } from "../chat/use_chat";
 import { useWords } from "../i18n/language";
@@ -12,6 +13,7 @@ import { Banner } from "./banner";
 import { Composer } from "./composer";
 import { Icon } from "./icons";
 import { useRemoval } from "./removal";
+import { SummaryNote } from "./summary";
 import { ThreadHead } from "./thread_head";
 import { TurnView } from "./turn_view";
 import { useStickToEnd } from "./stick_to_end";
@@ -26,7 +28,7 @@ interface Props {
   onMenu: () => void;
   onBadKey: () => void;
   onUnseen: (count: number) => void;
-  onRenamed: (conversation: Conversation) => void;
+  onUpdated: (conversation: Conversation) => void;
   onGone: () => void;
 }
 
@@ -50,16 +52,17 @@ export function Thread(props: Props) {
   });
   const remove = useCallback((removal: Removal) => latest.current.removing.wish(removal), []);
   const cite = useCallback((response: string) => latest.current.doing.cite(response), []);
+  const note = chat.summary && <SummaryNote summary={chat.summary} />;
+  const noted = chat.summary ? covered(chat.summary, chat.turns) : -1;
   return (
     <main id="main" className="main" tabIndex={-1}>
       <ThreadHead
         conversation={props.conversation}
-        title={chat.title}
-        turns={chat.turns}
+        chat={chat}
         onMenu={props.onMenu}
-        onRenamed={(renamed) => {
-          doing.rename(renamed.title);
-          props.onRenamed(renamed);
+        onUpdated={(changed) => {
+          doing.update(changed);
+          props.onUpdated(changed);
         }}
         onGone={props.onGone}
       />
@@ -84,9 +87,13 @@ export function Thread(props: Props) {
               </p>
             )}
             <ol className="turns">
-              {chat.turns.map((turn) => (
-                <TurnView key={turn.id} turn={turn} held={held} onRemove={remove} onCite={cite} />
+              {chat.turns.map((turn, at) => (
+                <Fragment key={turn.id}>
+                  {at === noted && note}
+                  <TurnView turn={turn} held={held} onRemove={remove} onCite={cite} />
+                </Fragment>
               ))}
+              {chat.turns.length === noted && note}
             </ol>
           </>
         )}

@@ -3,27 +3,29 @@ import { type FormEvent, useState } from "react";
 import { allItems, deleteConversation, renameConversation } from "../api/conversations";
 import type { Conversation } from "../api/objects";
 import { type Problem, problemOf } from "../api/problem";
+import type { Chat } from "../chat/chat";
 import { asMarkdown, fileName } from "../chat/export";
-import { type Turn, withItems } from "../chat/turn";
+import { withItems } from "../chat/turn";
 import { useWords } from "../i18n/language";
 import { Dialog } from "./dialog";
 import { Icon } from "./icons";
 import { ProblemNote } from "./problem_note";
+import { SummaryDialog } from "./summary";
 
 interface Props {
   conversation: string;
-  title: string;
-  turns: Turn[];
+  chat: Chat;
   onMenu: () => void;
-  onRenamed: (conversation: Conversation) => void;
+  onUpdated: (conversation: Conversation) => void;
   onGone: () => void;
 }
 
 export function ThreadHead(props: Props) {
   const words = useWords();
-  const [asking, setAsking] = useState<"rename" | "remove" | null>(null);
+  const [asking, setAsking] = useState<"rename" | "summary" | "remove" | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const title = props.title || words.untitled;
+  const { chat } = props;
+  const title = chat.title || words.untitled;
   const attempt = async (work: () => Promise<void>) => {
     try {
       await work();
@@ -34,8 +36,8 @@ export function ThreadHead(props: Props) {
     }
   };
   const exportAll = async () => {
-    const turns = withItems(props.turns, await allItems(props.conversation));
-    download(fileName(title), asMarkdown(title, turns, words.you, words.assistant));
+    const turns = withItems(chat.turns, await allItems(props.conversation));
+    download(fileName(title), asMarkdown(title, turns, chat.summary, words));
   };
   const close = () => {
     setAsking(null);
@@ -49,6 +51,7 @@ export function ThreadHead(props: Props) {
       <h1>{title}</h1>
       <div className="head-actions">
         <Act icon="edit" label={words.rename} onClick={() => setAsking("rename")} />
+        <Act icon="lines" label={words.summary} onClick={() => setAsking("summary")} />
         <Act
           icon="export"
           label={words.exportIt}
@@ -59,11 +62,14 @@ export function ThreadHead(props: Props) {
       {asking === "rename" && (
         <Dialog title={words.rename} onClose={close}>
           <RenameForm
-            title={props.title}
-            onSave={(name) => void attempt(async () => props.onRenamed(await renameConversation(props.conversation, name)))}
+            title={chat.title}
+            onSave={(name) => void attempt(async () => props.onUpdated(await renameConversation(props.conversation, name)))}
           />
           {problem && <ProblemNote problem={problem} onRetry={null} />}
         </Dialog>
+      )}
+      {asking === "summary" && (
+        <SummaryDialog conversation={props.conversation} chat={chat} onUpdated={props.onUpdated} onClose={close} />
       )}
       {asking === "remove" && (
         <Dialog title={words.remove} onClose={close}>
@@ -87,7 +93,7 @@ export function ThreadHead(props: Props) {
   );
 }
 
-function Act({ icon, label, onClick }: { icon: "edit" | "export" | "trash"; label: string; onClick: () => void }) {
+function Act({ icon, label, onClick }: { icon: "edit" | "lines" | "export" | "trash"; label: string; onClick: () => void }) {
   return (
     <button type="button" className="quiet" aria-label={label} title={label} onClick={onClick}>
       <Icon name={icon} />

@@ -11,10 +11,12 @@ import { useAddress } from "./address";
 import { useAttention } from "./attention";
 import { useEvery } from "./every";
 import { useConversations } from "./conversations";
+import { ProfileDialog } from "./profile";
 import { useSetting } from "./setting";
 import { Settings } from "./settings";
 import { Sidebar } from "./sidebar";
 import { Thread } from "./thread";
+import { useUser } from "./user";
 import { Welcome } from "./welcome";
 
 const MODELS_EVERY_MS = 20_000;
@@ -27,10 +29,11 @@ export function Workspace({ onBadKey, onSignOut }: { onBadKey: () => void; onSig
   const [models, reachable] = useModels(onBadKey);
   const [chosen, choose] = useSetting<string>("model", "");
   const model = models.find((one) => one.id === chosen) ?? models[0] ?? null;
-  const { list, more, loadMore, refresh, put, drop } = useConversations();
+  const [user, setUser] = useUser();
+  const { list, more, loadMore, refresh, put, drop } = useConversations(user);
   const [unread, setUnread] = useState<ReadonlyMap<string, number>>(new Map());
   const [drawer, setDrawer] = useState(false);
-  const [settings, setSettings] = useState(false);
+  const [dialog, setDialog] = useState<"settings" | "profile" | null>(null);
   const [wrong, setWrong] = useState<Problem | null>(null);
 
   const live = attended ? shown : null;
@@ -74,7 +77,7 @@ export function Workspace({ onBadKey, onSignOut }: { onBadKey: () => void; onSig
         drawer={drawer}
         onOpen={open}
         onMore={() => void loadMore()}
-        onSettings={() => setSettings(true)}
+        onSettings={() => setDialog("settings")}
         onClose={() => {
           setDrawer(false);
           document.getElementById("main")?.focus();
@@ -102,7 +105,7 @@ export function Workspace({ onBadKey, onSignOut }: { onBadKey: () => void; onSig
           onMenu={() => setDrawer(true)}
           onBadKey={onBadKey}
           onUnseen={(count) => setUnread((known) => (known.get(shown) === count ? known : new Map(known).set(shown, count)))}
-          onRenamed={put}
+          onUpdated={put}
           onGone={() => {
             drop(shown);
             void refresh();
@@ -110,7 +113,23 @@ export function Workspace({ onBadKey, onSignOut }: { onBadKey: () => void; onSig
           }}
         />
       )}
-      {settings && <Settings onClose={() => setSettings(false)} onSignOut={onSignOut} />}
+      {dialog === "settings" && (
+        <Settings onProfile={() => setDialog("profile")} onSignOut={onSignOut} onClose={() => setDialog(null)} />
+      )}
+      {dialog === "profile" && (
+        <ProfileDialog
+          user={user}
+          onUser={(chosen) => {
+            setUser(chosen);
+            open(null);
+          }}
+          onOpen={(conversation) => {
+            setDialog(null);
+            open(conversation);
+          }}
+          onClose={() => setDialog(null)}
+        />
+      )}
     </div>
   );
 }
