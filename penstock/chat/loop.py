@@ -230,7 +230,7 @@ class Chat:
         conversation = self._current()
         path = Path(file or screen.file_name(conversation.title)).expanduser()
         items = [item for item in self._api.items(conversation.id) if item.text]
-        text = screen.markdown(conversation.title, items, self._citations(items))
+        text = screen.markdown(self._api.conversation(conversation.id), items, self._citations(items))
         try:
             with path.open("x", encoding="utf-8", errors="replace") as opened:
                 opened.write(text)

@@ -30,12 +30,22 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What the model reads in place of the messages up to ``until``, in Unix seconds as ``created_at``."""
+
+    text: str
+    until: float
+    created_at: float
+
+
+@dataclass(frozen=True)
 class Conversation:
     """``created_at`` is in Unix seconds."""
 
     id: str
     title: str
     created_at: float
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +203,13 @@ def first_choice(models: Sequence[Model]) -> Model:
 
 
 def conversation_of(found: Any) -> Conversation:
-    return Conversation(str(found["id"]), str(found.get("title") or ""), float(found["created_at"]))
+    summary = found.get("summary")
+    return Conversation(
+        id=str(found["id"]),
+        title=str(found.get("title") or ""),
+        created_at=float(found["created_at"]),
+        summary=_summary_of(summary) if summary else None,
+    )
 
 
 def item_of(found: Any) -> Item:
@@ -215,6 +231,10 @@ def behind(items: Sequence[Item], last_known: str) -> list[Item]:
 def cites(text: str) -> bool:
     """Whether there is a mark in it that might name something."""
     return _MARK.search(text) is not None
+
+
+def _summary_of(found: Any) -> Summary:
+    return Summary(str(found["text"]), float(found["until"]), float(found["created_at"]))
 
 
 def _citations(text: str, annotations: Iterable[Any]) -> tuple[Citation, ...]:

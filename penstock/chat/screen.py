@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from penstock.chat.commands import COMMANDS
@@ -137,15 +137,17 @@ def title_from(question: str) -> str:
     return fitted(harmless_line(question), 80)
 
 
-def markdown(title: str, items: Iterable[Item], citations: Mapping[str, Sequence[Citation]]) -> str:
-    """A conversation as a Markdown file. ``citations`` are those of an item's id."""
-    parts = [f"# {harmless_line(title) or UNTITLED}"]
-    for item in items:
-        who = "You" if item.role == "user" else item.publisher or "Answer"
-        at = datetime.fromtimestamp(item.created_at, UTC).strftime("%Y-%m-%d %H:%M")
-        parts.append(f"**{harmless_line(who)}** · {at} UTC\n\n{harmless(item.text).strip()}")
-        if cited := citations.get(item.id):
-            parts.append("\n".join(f"> {citation_line(one)}: {harmless_line(one.text)}" for one in cited))
+def markdown(conversation: Conversation, items: Sequence[Item], citations: Mapping[str, Sequence[Citation]]) -> str:
+    """A conversation as a Markdown file, its summary behind what it covers. ``citations`` are those of an item's id."""
+    summary = conversation.summary
+    covered = [item for item in items if summary and item.created_at <= summary.until]
+    parts = [f"# {harmless_line(conversation.title) or UNTITLED}"]
+    for item in covered:
+        parts += _parts(item, citations)
+    if summary:
+        parts.append(_spoken("Earlier messages are summarised for the model", summary.created_at, summary.text))
+    for item in items[len(covered) :]:
+        parts += _parts(item, citations)
     return "\n\n".join(parts) + "\n"
 
 
@@ -153,3 +155,15 @@ def file_name(title: str) -> str:
     """A title as the name of a file, whatever is in it."""
     words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", title)).strip("-")[:60].strip("-")
     return f"{words or 'conversation'}.md"
+
+
+def _parts(item: Item, citations: Mapping[str, Sequence[Citation]]) -> list[str]:
+    who = "You" if item.role == "user" else item.publisher or "Answer"
+    said = _spoken(who, item.created_at, item.text)
+    cited = citations.get(item.id)
+    return [said, "\n".join(f"> {citation_line(one)}: {harmless_line(one.text)}" for one in cited)] if cited else [said]
+
+
+def _spoken(who: str, created_at: float, text: str) -> str:
+    at = datetime.fromtimestamp(created_at, UTC).strftime("%Y-%m-%d %H:%M")
+    return f"**{harmless_line(who)}** · {at} UTC\n\n{harmless(text).strip()}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from penstock.chat import screen
 from penstock.chat.commands import COMMANDS
-from penstock.chat.said import Answer, Citation, Conversation, Item, Model, Problem, Queued
+from penstock.chat.said import Answer, Citation, Conversation, Item, Model, Problem, Queued, Summary
 
 AT = 1_700_000_000.0
 
@@ -110,13 +110,24 @@ def test_a_message_says_who_spoke() -> None:
 
 def test_a_conversation_is_exported_with_what_its_answers_cite() -> None:
     items = [Item("a", "user", "May I?", 0.0), Item("b", "assistant", "Yes [1].", 60.0, "resp_1")]
-    text = screen.markdown("Returns\n# not a heading", items, {"b": [Citation(1, "Returns", "Within\n30 days.")]})
+    returns = Conversation("conv_a", "Returns\n# not a heading", 0.0)
+    text = screen.markdown(returns, items, {"b": [Citation(1, "Returns", "Within\n30 days.")]})
     assert text == (
         "# Returns # not a heading\n\n"
         "**You** · 1970-01-01 00:00 UTC\n\nMay I?\n\n"
         "**Answer** · 1970-01-01 00:01 UTC\n\nYes [1].\n\n"
         "> [1] Returns: Within 30 days.\n"
     )
+
+
+@pytest.mark.parametrize(("until", "place"), [(-1.0, 1), (0.0, 3), (60.0, 4), (99.0, 4)])
+def test_an_export_has_the_summary_behind_what_it_covers(until: float, place: int) -> None:
+    items = [Item("a", "user", "May I?", 0.0), Item("b", "assistant", "Yes.", 0.0), Item("c", "user", "Now?", 60.0)]
+    kettles = Conversation("conv_a", "Kettles", 0.0, Summary("Ada may.\x1b]0;x\x07", until, 120.0))
+    parts = screen.markdown(kettles, items, {}).split("\n\n**")
+    said = "Earlier messages are summarised for the model** · 1970-01-01 00:02 UTC\n\nAda may.␛]0;x␇"
+    assert [part.strip() == said for part in parts].index(True) == place
+    assert len(parts) == 5
 
 
 @pytest.mark.parametrize(
