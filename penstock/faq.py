@@ -70,6 +70,21 @@ class Loaded:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Removed:
+    """One file that was in a store. ``removed`` says whether it is gone, and not only looked at."""
+
+    store: str
+    file: str
+    removed: bool
+    plan: Plan
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
 class Store:
     """A tenant's vector store, known by its name; it is made by the first thing that is put into it."""
 
@@ -89,6 +104,22 @@ class Store:
             return Loaded(self.name, file.name, loaded=False, plan=Plan(added=[entry.key for entry in entries]))
         with self._uploaded(file.name, content) as upload:
             return self._attach(upload, file.name, advance, dry_run=dry_run)
+
+    def remove(self, name: str, *, dry_run: bool = False) -> Removed:
+        """Take out the file of this name with all its entries, or with ``dry_run`` say which those are.
+
+        Raises:
+            CommandError: no such file was loaded.
+        """
+        files = self._files()
+        if name not in files:
+            known = ", ".join(sorted(files)) or "nothing"
+            raise CommandError(f"No file {name} is in the vector store '{self.name}'. There is: {known}.")
+        path = f"{self._path()}/files/{files[name]}"
+        plan = _plan_in(self._ask("DELETE", f"{path}?dry_run=true"))
+        if not dry_run:
+            self._ask("DELETE", path)
+        return Removed(self.name, name, removed=not dry_run, plan=plan)
 
     def rollback(self, version: str, advance: Advance, *, dry_run: bool = False) -> Loaded:
         """Load the file of an earlier version again."""
@@ -140,8 +171,7 @@ class Store:
     def _attach(self, upload: _Upload, name: str, advance: Advance, *, dry_run: bool) -> Loaded:
         path = f"{self._path(make=True)}/files"
         asked = {"file_id": upload.id, "kind": "faq"}
-        planned = self._ask("POST", path, json={**asked, "dry_run": True})
-        plan = Plan(**{name: planned[name] for name in ("added", "changed", "deleted", "unchanged")})
+        plan = _plan_in(self._ask("POST", path, json={**asked, "dry_run": True}))
         if dry_run or not plan.changes_anything:
             return Loaded(self.name, name, loaded=False, plan=plan)
         upload.is_kept = True
@@ -169,13 +199,20 @@ class Store:
 
     def _find(self) -> str | None:
         """The oldest of its name, which is the one that presets mean."""
+        return {one["name"]: one["id"] for one in self._listed("/v1/vector_stores")}.get(self.name)
+
+    def _files(self) -> dict[str, str]:
+        """The ids of the files in the store, by their names."""
+        return {one["filename"]: one["id"] for one in self._listed(f"{self._path()}/files")}
+
+    def _listed(self, path: str) -> Iterator[dict[str, Any]]:
+        """All rows of a list, newest first."""
         after = ""
-        found: str | None = None
         while True:
-            page = self._ask("GET", f"/v1/vector_stores?limit=100{after}")
-            found = next((one["id"] for one in reversed(page["data"]) if one["name"] == self.name), found)
+            page = self._ask("GET", f"{path}?limit=100{after}")
+            yield from page["data"]
             if not page["has_more"]:
-                return found
+                return
             after = f"&after={page['last_id']}"
 
     def _ask(self, method: str, path: str, **body: Any) -> Any:
@@ -226,6 +263,10 @@ def _read(file: Path) -> bytes:
             "each is loaded by itself into the same store."
         )
     return file.read_bytes()
+
+
+def _plan_in(answer: dict[str, Any]) -> Plan:
+    return Plan(**{name: answer[name] for name in ("added", "changed", "deleted", "unchanged")})
 
 
 def _parsed(name: str, content: bytes) -> list[FaqEntry]:

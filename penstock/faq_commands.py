@@ -20,7 +20,7 @@ import typer
 from penstock.options import DEFAULT_DATA, AsJson, Data, Url
 
 if TYPE_CHECKING:
-    from penstock.faq import Loaded
+    from penstock.faq import Loaded, Plan
 
 faq_app = typer.Typer(
     help="The entries that answers are drawn from. Ends with status 0 when it is done or there is nothing to do, "
@@ -85,6 +85,30 @@ def delete(keys: Keys, store: StoreName = DEFAULT_STORE, url: Url = None, data: 
         for key in keys:
             opened.delete(key)
             typer.echo(f"{key} is deleted.")
+
+
+@faq_app.command("remove")
+def remove(
+    *,
+    file: Annotated[Path, typer.Argument(help="A file that was loaded, by its name; 'history' shows it.")],
+    store: StoreName = DEFAULT_STORE,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Take a loaded file out with all its entries; the next question does not see them. 'rollback' brings it back."""
+    from penstock import faq, target
+
+    with faq.opened(target.find(url, data), store) as opened:
+        removed = opened.remove(file.name, dry_run=dry_run)
+    count = len(removed.plan.deleted)
+    if as_json:
+        typer.echo(json.dumps(removed.data, indent=2, ensure_ascii=False))
+    elif dry_run:
+        _tell_plan(f"{removed.file} would leave the vector store '{store}': {count} deleted.", removed.plan)
+    else:
+        typer.echo(f"{removed.file}: {count} entries are deleted from the vector store '{store}'.")
 
 
 @faq_app.command("export")
@@ -181,15 +205,19 @@ def _tell(loaded: Loaded, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(loaded.data, indent=2, ensure_ascii=False))
     elif dry_run:
-        typer.echo(f"{loaded.file} would change the vector store '{loaded.store}': {loaded.plan}.")
-        for word in ("added", "changed", "deleted"):
-            for key in getattr(loaded.plan, word):
-                typer.echo(f"  {word}: {key}")
+        _tell_plan(f"{loaded.file} would change the vector store '{loaded.store}': {loaded.plan}.", loaded.plan)
     elif loaded.loaded:
         total = len(loaded.plan.added) + len(loaded.plan.changed) + loaded.plan.unchanged
         typer.echo(f"{loaded.file}: {total} entries in the vector store '{loaded.store}' ({loaded.plan}).")
     else:
         typer.echo(f"{loaded.file}: nothing to do, nothing embedded ({loaded.plan}).")
+
+
+def _tell_plan(sentence: str, plan: Plan) -> None:
+    typer.echo(sentence)
+    for word in ("added", "changed", "deleted"):
+        for key in getattr(plan, word):
+            typer.echo(f"  {word}: {key}")
 
 
 @contextlib.contextmanager

@@ -199,11 +199,14 @@ class Knowledge:
 
     async def delete_document(self, tenant: TenantId, collection: str, id: str) -> None:
         """Delete a document and its passages."""
-        document = await self._catalog.document(tenant, collection, id)
-        known = await self._store.stamps(tenant, collection)
-        gone = [key for key, stamp in known.items() if stamp.document == document.owner]
-        await self._store.delete(tenant, collection, gone)
+        gone = await self.plan_removal(tenant, collection, id)
+        await self._store.delete(tenant, collection, list(gone.deleted))
         await self._catalog.remove_document(tenant, collection, id)
+
+    async def plan_removal(self, tenant: TenantId, collection: str, id: str) -> Changes:
+        """What ``delete_document`` would delete; changes nothing."""
+        document = await self._catalog.document(tenant, collection, id)
+        return compare(document.owner, (), await self._store.stamps(tenant, collection))
 
     async def _load(
         self, tenant: TenantId, document: Document, entries: Sequence[Entry], progress: Progress | None

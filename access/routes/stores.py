@@ -153,9 +153,14 @@ async def get_store_file(store_id: str, file_id: str, context: InContext, caller
 
 
 @router.delete("/v1/vector_stores/{store_id}/files/{file_id}")
-async def delete_store_file(store_id: str, file_id: str, context: InContext, caller: ByCaller) -> Response:
-    """Take a file and its passages out of a store; the next question does not see them."""
+async def delete_store_file(
+    store_id: str, file_id: str, context: InContext, caller: ByCaller, *, dry_run: bool = False
+) -> Response:
+    """Take a file and its passages out of a store; the next question does not see them. ``dry_run`` is ours."""
     caller.require("knowledge")
+    if dry_run:
+        gone = await knowledge_files.plan_removal(context.knowledge, caller.tenant, store_id, file_id)
+        return JSONResponse(_plan(gone))
     await context.knowledge.delete_document(caller.tenant, store_id, file_id)
     return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 

@@ -104,6 +104,55 @@ def test_an_entry_is_put_found_and_deleted(store: Store) -> None:
         store.delete("tea")
 
 
+def test_a_file_is_taken_out_with_its_entries_and_no_others(store: Store, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(MORE.replace("returns", "refunds"), encoding="utf-8")
+    store.load(file, quiet)
+    store.load(other, quiet)
+    removed = store.remove("other.csv")
+    assert (removed.removed, sorted(removed.plan.deleted)) == (True, ["delivery", "refunds"])
+    assert [entry.key for entry in store.entries()] == ["returns"]
+    with pytest.raises(CommandError, match=r"No file other\.csv is in the vector store 'faq'\. There is: faq\.csv\."):
+        store.remove("other.csv")
+
+
+def test_a_file_that_was_taken_out_comes_back_by_its_version(store: Store, file: Path) -> None:
+    store.load(file, quiet)
+    store.remove("faq.csv")
+    [version] = store.history()
+    assert store.rollback(version["file_id"], quiet).plan.added == ["returns"]
+    assert [entry.answer for entry in store.entries()] == ["Within 30 days."]
+
+
+def test_a_dry_run_of_taking_a_file_out_names_the_entries_and_keeps_them(
+    house: Stack, client: Client, store: Store, file: Path
+) -> None:
+    store.load(file, quiet)
+    tried = run(house, client, "remove", str(file), "--dry-run")
+    assert tried.stdout == "faq.csv would leave the vector store 'faq': 1 deleted.\n  deleted: returns\n"
+    assert [entry.key for entry in store.entries()] == ["returns"]
+    done = run(house, client, "remove", "faq.csv", "--json")
+    assert json.loads(done.stdout) == {
+        "store": "faq",
+        "file": "faq.csv",
+        "removed": True,
+        "plan": {"added": [], "changed": [], "deleted": ["returns"], "unchanged": 0},
+    }
+    assert store.entries() == []
+    again = run(house, client, "remove", "faq.csv")
+    assert (again.returncode, again.stderr.count("There is: nothing.")) == (1, 1)
+
+
+def test_a_text_can_not_say_by_keys_what_would_go(client: Client) -> None:
+    store_id = client.post("/v1/vector_stores", {"name": "notes"}).json()["id"]
+    upload = client.upload("notes.txt", b"Water flows down.").json()["id"]
+    client.post(f"/v1/vector_stores/{store_id}/files", {"file_id": upload})
+    path = f"/v1/vector_stores/{store_id}/files/{upload}"
+    assert error(client.delete(f"{path}?dry_run=true"), 400)["param"] == "dry_run"
+    assert client.get(path).status_code == 200
+    assert client.delete(path).json()["deleted"] is True
+
+
 def test_an_earlier_version_is_loaded_again(store: Store, file: Path) -> None:
     store.load(file, quiet)
     file.write_text(MORE.replace("30 days", "60 days"), encoding="utf-8")
