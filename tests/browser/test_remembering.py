@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -107,6 +108,8 @@ async def test_a_fact_is_forgotten_by_keyboard_and_a_screen_reader_hears_of_it(
     await expect(page.dialog.get_by_role("status")).to_contain_text("Forgotten.")
     await expect(page.page.get_by_role("heading", name="Learned from your conversations")).to_be_focused()
     assert set(_profile(http, user)["learned"]) == {"name"}
+    await page.page.keyboard.press("Escape")
+    await expect(page.button("Settings")).to_be_focused()
 
 
 async def test_switching_learning_off_asks_first_because_everything_is_forgotten(
@@ -159,8 +162,8 @@ async def test_who_has_a_key_that_is_nobodys_gives_themselves_a_name(page: ChatP
     await _open_known(page)
     await expect(page.dialog).to_contain_text("Your key does not say who you are")
     await expect(page.dialog.get_by_role("switch")).to_have_count(0)
-    await page.dialog.get_by_label("Your name").fill(user)
-    await page.dialog.get_by_label("Your name").press("Enter")
+    await page.page.keyboard.press("Escape")
+    await _name(page, user)
     await expect(page.dialog).to_contain_text(f"Kept under the name {user}")
     await expect(page.dialog.get_by_role("button", name="Change")).to_be_focused()
     await expect(_switch(page, LEARN)).not_to_be_checked()
@@ -183,11 +186,29 @@ async def test_who_has_a_key_that_is_nobodys_gives_themselves_a_name(page: ChatP
     await expect(page.page.locator(f"a[href='#{nobodys}']")).to_have_count(1)
 
 
+async def test_a_name_may_hold_anything_else_and_goes_with_the_key(page: ChatPage, http: Http, user: str) -> None:
+    odd = f"李 <b>?#%2F&'\\ {user}"
+    await _name(page, odd)
+    await expect(page.dialog.locator("bdi")).to_have_text(odd)
+    await _switch(page, LEARN).click()
+    await expect(_switch(page, LEARN)).to_be_checked()
+    assert _profile(http, quote(odd, safe=""))["learn"] is True
+    await page.page.keyboard.press("Escape")
+    await page.ask("tokens=2")
+    await page.until_ended()
+    assert http.get(f"/v1/conversations/{page.conversation}").json()["user"] == odd
+    await page.button("Settings").click()
+    await page.button("Forget the key").click()
+    await page.page.get_by_label("API key").fill(API_KEY)
+    await page.button("Continue").click()
+    await page.until_ready()
+    await _open_known(page)
+    await expect(page.dialog).to_contain_text("Your key does not say who you are")
+
+
 @pytest.mark.parametrize("wrong", ["a/b", "..", "../models"])
 async def test_a_name_that_no_address_can_hold_is_not_taken(page: ChatPage, wrong: str) -> None:
-    await _open_known(page)
-    await page.dialog.get_by_label("Your name").fill(wrong)
-    await page.dialog.get_by_label("Your name").press("Enter")
+    await _name(page, wrong)
     assert await page.dialog.locator("input:invalid").count() == 1
     await expect(page.dialog.get_by_label("Your name")).to_be_visible()
 
@@ -375,6 +396,13 @@ async def _open_known(page: ChatPage) -> None:
     await page.button("Settings").click()
     await page.dialog.get_by_role("button", name=KNOWN).click()
     await expect(page.page.get_by_role("dialog", name=KNOWN)).to_be_visible()
+
+
+async def _name(page: ChatPage, name: str) -> None:
+    """Give the page a name, where the key says none."""
+    await _open_known(page)
+    await page.dialog.get_by_label("Your name").fill(name)
+    await page.dialog.get_by_label("Your name").press("Enter")
 
 
 async def _open_summary(page: ChatPage) -> None:
