@@ -24,6 +24,7 @@ from memory.profile import MAX_CHARACTERS, MAX_FACTS
 router = APIRouter(tags=["users"])
 
 User = Annotated[str, Path(min_length=1, max_length=128)]
+"""A name may have slashes in it, so of two routes that fit, the longer one stands first."""
 Fact = Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
 
 
@@ -40,14 +41,14 @@ class ProfileChanges(Body):
     learn: bool | None = None
 
 
-@router.get("/v1/users/{user}/profile")
+@router.get("/v1/users/{user:path}/profile")
 async def get_profile(user: User, context: InContext, caller: ByCaller) -> Response:
     """The facts about one user; none are no error."""
     _check(caller, user)
     return await _profile(context, caller, user)
 
 
-@router.put("/v1/users/{user}/profile")
+@router.put("/v1/users/{user:path}/profile")
 async def put_profile(user: User, body: ProfileBody, context: InContext, caller: ByCaller) -> Response:
     """Replace all registered facts."""
     _check(caller, user)
@@ -55,7 +56,7 @@ async def put_profile(user: User, body: ProfileBody, context: InContext, caller:
     return await _profile(context, caller, user)
 
 
-@router.patch("/v1/users/{user}/profile")
+@router.patch("/v1/users/{user:path}/profile")
 async def patch_profile(user: User, body: ProfileChanges, context: InContext, caller: ByCaller) -> Response:
     """Change some registered facts and leave the others; switch learning on, or off with all that was learned."""
     _check(caller, user)
@@ -66,23 +67,7 @@ async def patch_profile(user: User, body: ProfileChanges, context: InContext, ca
     return await _profile(context, caller, user)
 
 
-@router.delete("/v1/users/{user}/profile")
-async def delete_profile(user: User, context: InContext, caller: ByCaller) -> Response:
-    """Forget all facts, and learn no more."""
-    _check(caller, user)
-    deleted = await context.profiles.delete(caller.tenant, user)
-    return JSONResponse({"object": "user.profile.deleted", "user": user, "deleted": deleted})
-
-
-@router.delete("/v1/users/{user}/profile/learned")
-async def delete_learned(user: User, context: InContext, caller: ByCaller) -> Response:
-    """Forget all that was learned; what was said until now teaches nothing again."""
-    _check(caller, user)
-    await context.learned.forget(caller.tenant, user)
-    return await _profile(context, caller, user)
-
-
-@router.delete("/v1/users/{user}/profile/learned/{name}")
+@router.delete("/v1/users/{user:path}/profile/learned/{name}")
 async def delete_learned_fact(user: User, name: str, context: InContext, caller: ByCaller) -> Response:
     """Forget one learned fact; what was said until now teaches nothing again."""
     _check(caller, user)
@@ -91,6 +76,22 @@ async def delete_learned_fact(user: User, name: str, context: InContext, caller:
         raise NotFound(f"No learned fact '{name[:40]}' of this user.", code="fact_not_found", param="name")
     await context.learned.forget(caller.tenant, user, name)
     return await _profile(context, caller, user)
+
+
+@router.delete("/v1/users/{user:path}/profile/learned")
+async def delete_learned(user: User, context: InContext, caller: ByCaller) -> Response:
+    """Forget all that was learned; what was said until now teaches nothing again."""
+    _check(caller, user)
+    await context.learned.forget(caller.tenant, user)
+    return await _profile(context, caller, user)
+
+
+@router.delete("/v1/users/{user:path}/profile")
+async def delete_profile(user: User, context: InContext, caller: ByCaller) -> Response:
+    """Forget all facts, and learn no more."""
+    _check(caller, user)
+    deleted = await context.profiles.delete(caller.tenant, user)
+    return JSONResponse({"object": "user.profile.deleted", "user": user, "deleted": deleted})
 
 
 @router.delete("/v1/users/{user:path}")

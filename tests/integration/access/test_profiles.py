@@ -16,6 +16,18 @@ def test_facts_are_put_changed_and_forgotten(client: Client) -> None:
     assert client.get(path).json()["facts"] == {}
 
 
+def test_a_user_may_have_a_slash_in_the_name(house: Stack, admin: Client) -> None:
+    with new_client(house, admin, scopes=["inference"], user="staff/ada") as ada:
+        path = "/v1/users/staff%2Fada/profile"
+        assert ada.send("PUT", path, {"facts": {"name": "Ada"}}).json()["user"] == "staff/ada"
+        assert ada.send("PATCH", path, {"learn": True}).json()["facts"] == {"name": "Ada"}
+        for name in ("name", "profile"):
+            assert error(ada.delete(f"{path}/learned/{name}"), 404)["code"] == "fact_not_found"
+        assert ada.delete(f"{path}/learned").json()["learned"] == {}
+        assert ada.delete(path).json()["deleted"] is True
+        assert error(ada.get("/v1/users/staff/profile"), 404)["code"] == "user_not_found"
+
+
 def test_a_fact_with_a_bad_name_is_named(client: Client) -> None:
     answer = client.send("PUT", "/v1/users/ada/profile", {"facts": {"Full Name": "Ada"}})
     assert error(answer, 400)["param"] == "facts.Full Name"
