@@ -8,11 +8,12 @@ export function Announcer({ turns }: { turns: Turn[] }) {
   const words = useWords();
   const [opened] = useState(() => Date.now() / 1000);
   const [watched, setWatched] = useState<string | null>(null);
-  const open = turns.findLast(isOpen);
+  // One that is complete at first sight was never open here: the time tells that it is new.
+  const newest = turns.findLast((one) => isOpen(one) || (!one.push && one.answer && one.at > opened));
   useEffect(() => {
-    if (open) setWatched(open.id);
-  }, [open?.id]);
-  const turn = turns.find((one) => one.id === watched);
+    if (newest) setWatched(newest.id);
+  }, [newest?.id]);
+  const turn = newest ?? turns.find((one) => one.id === watched);
   const pushes = turns.filter((one) => one.push && one.at > opened);
   return (
     <div className="hidden" role="log" aria-live="polite">
