@@ -19,12 +19,14 @@ from dataclasses import dataclass
 import msgspec
 
 from contracts.messages import Passage
+from rag.spelling import meant
 from rag.store import Hit
 from rag.terms import Language, is_pair, language, terms
 
 FEATURES = ("one", "cosine", "lead", "matched", "share")
 """What is known of a candidate: 1; its cosine; by how much that exceeds the mean of the dense hits; how many words and
-Chinese characters of the question it contains, rare ones counting full; its BM25 as a share of the best."""
+Chinese characters of the question it contains, misspelt ones too and rare ones counting full; its BM25 as a share of
+the best."""
 BY_MEANING = frozenset({"cosine", "lead"})
 """Those of them that the embedding model says."""
 
@@ -94,15 +96,21 @@ def describe(question: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> lis
     unlisted = min(cosines.values(), default=0.0)
     usual = sum(cosines.values()) / len(cosines) if cosines else 0.0
     best_match = max(matches.values(), default=0.0) or 1.0
-    # Pairs of characters rank, in BM25. Here they would count again what their characters have said.
-    asked = {term for term in terms(question) if not is_pair(term)}
-    rarity = _rarity(asked, [hit.terms for hit in hits.values()])
+    contents = [hit.terms for hit in hits.values()]
+    rarity = _rarity(_asked(question, contents), contents)
     found: list[Candidate] = []
     for id, hit in hits.items():
         cosine = cosines.get(id, unlisted)
         matched = sum(weight for term, weight in rarity.items() if term in hit.terms)
         found.append(Candidate(hit, (1.0, cosine, cosine - usual, matched, matches.get(id, 0.0) / best_match)))
     return found
+
+
+def _asked(question: str, contents: Sequence[Set[str]]) -> frozenset[str]:
+    """The words and characters of the question, as the candidates spell them."""
+    # Pairs of characters rank, in BM25. Here they would count again what their characters have said.
+    asked = frozenset(term for term in terms(question) if not is_pair(term))
+    return meant(asked, frozenset[str]().union(*contents))
 
 
 def _rarity(question: Set[str], contents: Sequence[Set[str]]) -> dict[str, float]:

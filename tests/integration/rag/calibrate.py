@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from rag.milvus import Milvus
 from tests.integration.rag.lite import LiteServer
 from tests.integration.rag.minilm import SAMPLE, MiniLM
 
+FITTED_FROM = ("questions.jsonl", "calibration.jsonl")
 _TENANT = TenantId("calibration")
 _NEUTRAL = Calibration(model="", features=FEATURES, weights={}, thresholds={})
 
 
-async def observed_sample(uri: str, embedder: Embedder) -> tuple[list[Observation], list[Observation]]:
-    """To fit on, and to report on: questions and what the rankers find for them on the server at ``uri``."""
+async def observed(uri: str, embedder: Embedder, names: Sequence[str]) -> list[list[Observation]]:
+    """What the rankers find, on the server at ``uri``, for the questions in each of these files of the sample."""
     settings = RagSettings(milvus_uri=uri)
     knowledge = Knowledge(Milvus(uri, "", timedelta(seconds=30)), embedder, _NEUTRAL, settings)
     await knowledge.open()
@@ -36,14 +38,18 @@ async def observed_sample(uri: str, embedder: Embedder) -> tuple[list[Observatio
         collection = await knowledge.create_collection(_TENANT, "sample")
         entries = load_faq("faq.jsonl", (SAMPLE / "faq.jsonl").read_bytes())
         await knowledge.load_faq(_TENANT, collection.id, "faq.jsonl", entries)
-        [asked, more] = [
+        return [
             await observe(knowledge.retriever, _TENANT, collection.id, read_questions((SAMPLE / name).read_bytes()))
-            for name in ("questions.jsonl", "calibration.jsonl")
+            for name in names
         ]
-        fitted, held_out = halves(asked)
-        return [*fitted, *more], held_out
     finally:
         await knowledge.close()
+
+
+def split(asked: Sequence[Observation], more: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
+    """To fit on, and to report on: ``questions.jsonl`` by halves, ``calibration.jsonl`` to fit on."""
+    fitted, rest = halves(asked)
+    return [*fitted, *more], rest
 
 
 def table(observations: list[Observation], calibration: Calibration) -> str:
@@ -61,11 +67,12 @@ def table(observations: list[Observation], calibration: Calibration) -> str:
 def main() -> None:
     embedder = MiniLM()
     with tempfile.TemporaryDirectory() as folder, LiteServer(Path(folder) / "milvus") as server:
-        fitted, held_out = asyncio.run(observed_sample(server.uri, embedder))
+        [asked, more] = asyncio.run(observed(server.uri, embedder, FITTED_FROM))
+    fitted, rest = split(asked, more)
     calibration = calibrate(embedder.model, fitted)
     target = Path(__file__).parents[3] / "rag" / "calibration.json"
     target.write_bytes(msgspec.json.format(msgspec.json.encode(calibration), indent=2) + b"\n")
-    sys.stdout.write(table(held_out, calibration) + "\n")
+    sys.stdout.write(table(rest, calibration) + "\n")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,13 @@ def test_rare_terms_count_more_than_those_of_every_candidate() -> None:
     assert found["a"] > 2 * found["b"]
 
 
+def test_a_misspelt_word_counts_as_the_word_that_a_candidate_has() -> None:
+    hits = [hit("a", 0.5, "kettle warranty"), hit("b", 0.5, "kettle voltage")]
+    [right, other] = [one.features[FEATURES.index("matched")] for one in describe("kettle waranty", hits, [])]
+    assert right > other
+    assert right == describe("kettle warranty", hits, [])[0].features[FEATURES.index("matched")]
+
+
 @given(st.lists(st.tuples(st.floats(-900, 900), st.floats(-900, 900)), max_size=20))
 def test_probabilities_never_exceed_one_nor_overflow(features: list[tuple[float, float]]) -> None:
     chances = probabilities(features, (1.0, 1.0))
