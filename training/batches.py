@@ -24,13 +24,15 @@ _CONTEXT = 4
 @dataclass(frozen=True)
 class Batch:
     """Tensors ``[batch, length]``. ``weight`` says how much predicting ``target`` counts; ``segment`` is 0 in a shared
-    prefix, 1, 2, … in its questions, -1 in padding."""
+    prefix, 1, 2, … in its questions, -1 in padding. ``cited`` is, where an answer begins, the place in the row at
+    which the passage that it copies begins; -1 elsewhere, and where there is but one."""
 
     ids: Tensor
     positions: Tensor
     segment: Tensor
     target: Tensor
     weight: Tensor
+    cited: Tensor
 
     def mask(self) -> Tensor:
         """Attention mask ``[batch, 1, length, length]``: 0 where a token may look, -inf elsewhere."""
@@ -94,7 +96,8 @@ def repeats(rng: torch.Generator, size: int, length: int, alphabet: int = 0) -> 
     weight = torch.zeros(ids.shape)
     weight[:, ids.shape[1] - length + (_CONTEXT if alphabet else 0) : -1] = 1.0
     positions = torch.arange(ids.shape[1]).expand(size, -1)
-    return Batch(ids, positions, torch.zeros_like(ids), ids.roll(-1, dims=1), weight)
+    nowhere = torch.full_like(ids, -1)
+    return Batch(ids, positions, torch.zeros_like(ids), ids.roll(-1, dims=1), weight, nowhere)
 
 
 def _tokens(rng: torch.Generator, size: int, length: int) -> torch.Tensor:
@@ -105,14 +108,18 @@ def collate(trees: list[Tree], rng: Random) -> Batch:
     """Trees side by side, padded to the longest."""
     length = max(map(len, trees))
     rows = [_row(tree, length, rng) for tree in trees]
-    ids, positions, segment, target = (torch.tensor([row[i] for row in rows]) for i in range(4))
-    return Batch(ids, positions, segment, target, torch.tensor([row[4] for row in rows]))
+    ids, positions, segment, target, cited = (torch.tensor([row[i] for row in rows]) for i in range(5))
+    return Batch(ids, positions, segment, target, torch.tensor([row[5] for row in rows]), cited)
 
 
-def _row(tree: Tree, length: int, rng: Random) -> tuple[list[int], list[int], list[int], list[int], list[float]]:
+def _row(
+    tree: Tree, length: int, rng: Random
+) -> tuple[list[int], list[int], list[int], list[int], list[int], list[float]]:
     start = len(tree.prefix)
+    several = len({branch.cited for branch in tree.branches} - {-1}) > 1
     ids, positions, segment = list(tree.prefix), list(range(start)), [0] * start
     target = [*tree.prefix[1:], 0][:start]
+    cited = [-1] * start
     weight = ([ELSEWHERE * 4 if rng.random() < 0.25 else 0.0 for _ in range(start - 1)] + [0.0])[:start]
     for number, branch in enumerate(tree.branches, 1):
         count, asked = len(branch.ids), len(branch.ids) - branch.answer
@@ -120,11 +127,12 @@ def _row(tree: Tree, length: int, rng: Random) -> tuple[list[int], list[int], li
         positions += range(start, start + count)
         segment += [number] * count
         target += [*branch.ids[1:], 0]
+        cited += [-1] * (asked - 1) + [branch.cited if several else -1] + [-1] * branch.answer
         weight += [QUESTION] * (asked - 1) + [FIRST] + [1.0] * (branch.answer - 1) + [0.0]
     padding = length - len(ids)
     return (
         ids + [0] * padding, positions + [0] * padding, segment + [-1] * padding, target + [0] * padding,
-        weight + [0.0] * padding,
+        cited + [-1] * padding, weight + [0.0] * padding,
     )  # fmt: skip
 
 

@@ -26,6 +26,22 @@ class Entry:
         return wording.hint(self.title if self.title and rng.random() < 0.5 else self.text, rng)
 
 
+def _one_of(*values: str) -> Callable[[Random], str]:
+    return lambda rng: rng.choice(values)
+
+
+_LISTED = (
+    _one_of("{word}", "{country}", "{colour}", "{model}", "{weekday}", "{product}", "the {part}", "{city}"),
+    _one_of("heats to ", "costs ", "takes ", "is ", "needs ", "arrives in ", "holds ", "lasts "),
+    _one_of("{} °C", "{} euros", "{} days", "{} working days", "€{}", "{} ml", "{} minutes", "{} kg", "{} hours"),
+)
+_LISTED_ZH = (
+    _one_of("{城市}", "{颜色}", "{产品}", "{零件}", "{按钮}"),
+    _one_of("需要", "要", "是", "为", "加热到", "大约", "收费"),
+    _one_of("{}元", "{} 个工作日", "{}天", "{} 度", "{}分钟", "{} 升", "{} 小时", "{} 欧元"),
+)
+
+
 @dataclass
 class Corpus:
     """The free texts, as ``prepare`` wrote them."""
@@ -78,6 +94,11 @@ def glosses(rng: Random, corpus: Corpus, count: int) -> list[Entry]:
 def noise(rng: Random, corpus: Corpus, count: int) -> list[Entry]:
     """Words in no order, invented names and numbers: nothing but copying helps."""
     return [_noise(rng, corpus) for _ in range(count)]
+
+
+def lists(rng: Random, corpus: Corpus, count: int) -> list[Entry]:  # noqa: ARG001 - a source like the others
+    """Lists whose members are all said alike: who has copied one member is easily led back to it."""
+    return [_list(rng) for _ in range(count)]
 
 
 def off_topic(rng: Random) -> str:
@@ -159,6 +180,34 @@ def _gloss(rng: Random, word: str, meaning: str) -> Entry:
     title = rng.choice(frames[:4]).format(word) if rng.random() < 0.7 else ""
     text = meaning if title else f"{word[:1].upper() + word[1:]}: {meaning}"
     return Entry(title, text, word, lambda rng: wording.reworded(rng.choice(frames).format(word), rng, {}))
+
+
+def _list(rng: Random) -> Entry:
+    han = rng.random() < 0.5
+    kind, said, unit = (pick_of(rng) for pick_of in (_LISTED_ZH if han else _LISTED))
+    names = list(dict.fromkeys(slots.fill(kind, {}, rng) for _ in range(rng.randint(3, 6))))
+    low, wide = rng.randint(1, 80), rng.random() < 0.3
+    values = [
+        f"{n} {'至' if han else 'to'} {n + rng.randint(1, 5)}" if wide else str(n) for n in _numbers(rng, low, names)
+    ]
+    short = said if rng.random() < 0.5 else rng.choice(("", "要", "是")) if han else rng.choice(("", "to ", "in "))
+    members = [
+        f"{name}{'' if han else ' '}{said if number == 0 else short}{unit.format(value)}"
+        for number, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+    comma = rng.choice(("，", "，", "、", "；")) if han else rng.choice((", ", ", ", "; "))
+    text = comma.join(members) + ("。" if han else ".")
+    title = f"{names[0]}{said}多少？" if han else f"What about {' and '.join(names[:2])}?"
+
+    def ask(rng: Random) -> str:
+        name = rng.choice(names)
+        return wording.reworded(f"{name}{said}多少？" if han else f"{said}{name}?", rng, {})
+
+    return Entry(title if rng.random() < 0.6 else "", text[:1].upper() + text[1:], text, ask)
+
+
+def _numbers(rng: Random, low: int, names: Sequence[str]) -> list[int]:
+    return [low + rng.randint(0, 20) for _ in names]
 
 
 def _noise(rng: Random, corpus: Corpus) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +35,45 @@ class Answerer:
         self._tokenizer.padding_side = "left"
 
     def answers(self, exams: list[Exam]) -> list[str]:
-        """What the model says to each prompt; those of like length are asked together."""
-        prompts = [self._prompt(exam) for exam in exams]
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        said = [""] * len(prompts)
+        """What the model says to each prompt. One pass finds those it answers rightly; the rest is generated."""
+        said = [exam.answer for exam in exams]
+        wrong = [i for i, right in enumerate(self._in_batches(exams, self._right)) if not right]
+        for index, text in zip(wrong, self._in_batches([exams[i] for i in wrong], self._generated), strict=True):
+            said[index] = text
+        return said
+
+    def _in_batches(self, exams: list[Exam], ask: Callable[[list[Exam]], list[Any]]) -> list[Any]:
+        """``ask`` of every exam; those of like length are asked together."""
+        found: dict[int, Any] = {}
+        order = sorted(range(len(exams)), key=lambda i: sum(len(message.content) for message in exams[i].messages))
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
-            for index, text in zip(chosen, self._generate([prompts[i] for i in chosen]), strict=True):
-                said[index] = text
-        return said
+            found |= dict(zip(chosen, ask([exams[i] for i in chosen]), strict=True))
+        return [found[i] for i in range(len(exams))]
+
+    def _right(self, exams: list[Exam]) -> list[bool]:
+        """Whether the model, word for word, would say the answers: each of their tokens is the likeliest there."""
+        end = self._tokenizer.eos_token
+        prompts = [len(self._ids(self._prompt(exam))) for exam in exams]
+        rows = [self._ids(f"{self._prompt(exam)}{exam.answer}{end}") for exam in exams]
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [self._tokenizer.pad_token_id] * (longest - len(row)) for row in rows])
+        with torch.no_grad():
+            likeliest = self._model(input_ids=ids).logits.argmax(-1)
+        return [
+            bool((likeliest[i, asked - 1 : len(row) - 1] == ids[i, asked : len(row)]).all())
+            for i, (asked, row) in enumerate(zip(prompts, rows, strict=True))
+        ]
+
+    def _ids(self, text: str) -> list[int]:
+        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
 
     def _prompt(self, exam: Exam) -> str:
         messages = [{"role": message.role, "content": message.content} for message in exam.messages]
         return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
 
-    def _generate(self, prompts: list[str]) -> list[str]:
+    def _generated(self, exams: list[Exam]) -> list[str]:
+        prompts = [self._prompt(exam) for exam in exams]
         inputs = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
         inputs.pop("token_type_ids", None)
         with torch.no_grad():
@@ -62,13 +86,13 @@ def report(exams: list[Exam], said: list[str]) -> str:
     by_kind: dict[str, list[tuple[Exam, str]]] = defaultdict(list)
     for exam, text in zip(exams, said, strict=True):
         by_kind[exam.kind].append((exam, text))
-    rows = [f"  {kind:10} {len(pairs):4} asked, {_rates(kind, pairs)}" for kind, pairs in sorted(by_kind.items())]
+    rows = [f"  {kind:28} {len(pairs):4} asked, {_rates(pairs)}" for kind, pairs in sorted(by_kind.items())]
     return "\n".join(rows)
 
 
-def _rates(kind: str, pairs: list[tuple[Exam, str]]) -> str:
+def _rates(pairs: list[tuple[Exam, str]]) -> str:
     exact = _share(text == exam.answer for exam, text in pairs)
-    if kind != "passage":
+    if not any(_mark(exam.answer) for exam, _ in pairs):
         return f"exact {exact:.1%}"
     cited = _share(_mark(text) == _mark(exam.answer) for exam, text in pairs)
     refused = _share(text == prompt.REFUSAL for _, text in pairs)
@@ -93,7 +117,7 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=0, help="how many wrong answers to show")
     options = parser.parse_args()
     answerer = Answerer(options.model)
-    sets = {"written": held_out.written()}
+    sets = {"written": held_out.written(), "names": held_out.names(), "sample": held_out.sample()}
     if options.generated:
         sets["generated"] = held_out.generated(Corpus.read(options.work / "corpus"), options.generated)
     for name, exams in sets.items():
@@ -106,7 +130,7 @@ def _show_wrong(exams: list[Exam], said: list[str], count: int) -> None:
     wrong = [(exam, text) for exam, text in zip(exams, said, strict=True) if text != exam.answer]
     for exam, text in wrong[:count]:
         question = exam.messages[-1].content.rsplit("Question: ", 1)[-1]
-        print(f"    {question!r}\n      said   {text!r}\n      wanted {exam.answer!r}")
+        print(f"    {exam.kind}: {question!r}\n      said   {text!r}\n      wanted {exam.answer!r}")
 
 
 if __name__ == "__main__":

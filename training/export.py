@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from training import tokens
 from training.model import Llama, Shape
@@ -29,6 +29,12 @@ def write(model: Llama, tokenizer: Path, folder: Path) -> None:
         path.chmod(0o644)
         path.replace(folder / path.name)
     fresh.rmdir()
+
+
+def read(folder: Path, model: Llama) -> None:
+    """Set the weights of ``model`` to those of an exported one."""
+    weights = load_file(folder / "model.safetensors")
+    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in weights.items()})
 
 
 def _settings(shape: Shape) -> dict[str, dict[str, object]]:

@@ -45,7 +45,7 @@ class Llama(nn.Module):
             positions: each token's position in its own prompt, ``[batch, length]``.
             mask: added to attention scores, 0 or -inf, ``[batch, 1, length, length]``.
         """
-        turn = _turn(positions, self.shape)
+        turn = rotations(positions, self.shape)
         x = self.embed_tokens(ids)
         for layer in self.layers:
             x = layer(x, turn, mask)
@@ -80,6 +80,14 @@ class _Attention(nn.Module):
         seen = functional.scaled_dot_product_attention(_turned(q, turn), _turned(k, turn), v, attn_mask=mask)
         return self.o_proj(seen.transpose(1, 2).flatten(2))
 
+    def scores(self, x: Tensor, turn: tuple[Tensor, Tensor], row: Tensor, place: Tensor) -> Tensor:
+        """How much each head at ``place`` of ``row`` (both ``[chosen]``) would look at every token of that row.
+
+        Before mask and softmax, ``[chosen, heads, length]``.
+        """
+        q, k = (_turned(self._split(project(x)), turn) for project in (self.q_proj, self.k_proj))
+        return torch.einsum("chw,chlw->chl", q[row, :, place], k[row]) / q.shape[-1] ** 0.5
+
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
@@ -108,7 +116,7 @@ class _Layer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
-def _turn(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+def rotations(positions: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the rotary embedding, ``[batch, 1, length, head width]`` (arXiv 2104.09864)."""
     width = shape.hidden // shape.heads
     rates = shape.rope_theta ** (-torch.arange(0, width, 2) / width)

@@ -13,18 +13,25 @@ from typing import Literal
 
 from access import prompt
 from contracts.messages import ChatMessage, Passage
-from training import entries, slots
+from training import entries, users, wording
 from training.entries import Corpus, Entry
+from training.users import User
 from training.wording import is_han
 
-PASSAGES = (4, 72, 10, 10, 2, 2)
-"""How often a scene shows 0, 1, … 5 passages. Mostly one: what retrieval thinks best. Copying it faithfully is what a
-model of this size learns first; choosing among several takes longer than it was trained (see the model card)."""
+PASSAGES = (6, 54, 14, 20, 4, 2)
+"""How often a scene shows 0, 1, … 5 passages. One is what the bundled model is shown by default, three what the presets
+of other models show."""
 
 ECHOES = 0.4
 """How many passages repeat some of their own words: who copies by the last word alone gets lost in them."""
 
-Kind = Literal["passage", "refusal", "small_talk"]
+KNOWN = 0.5
+"""How often something is known of the user: facts, a summary, earlier turns."""
+
+LEANING = 0.15
+"""How often a question leans on the one before it: its passage was found with that, and the words hardly name it."""
+
+Kind = Literal["passage", "refusal", "small_talk", "name", "follow_up"]
 _INSTRUCTIONS = ("You are a helpful assistant.", "Answer briefly.", "Answer from the passages and cite them.", "")
 
 
@@ -43,8 +50,7 @@ class Scene:
     """What stands before the question, and the questions."""
 
     instructions: str
-    facts: dict[str, str]
-    history: tuple[ChatMessage, ...]
+    user: User
     passages: tuple[Passage, ...] | None
     delimiter: str
     branches: tuple[Branch, ...]
@@ -54,8 +60,10 @@ class Scene:
         return prompt.compose(
             branch.question,
             instructions=self.instructions,
-            facts=self.facts,
-            history=self.history,
+            facts=self.user.facts,
+            learned=self.user.learned,
+            summary=self.user.summary,
+            history=self.user.history,
             passages=self.passages,
             delimiter=self.delimiter,
         )
@@ -64,22 +72,28 @@ class Scene:
 def draw(rng: Random, corpus: Corpus, *, longest: int = 350, plain: bool = False, easy: bool = False) -> Scene:
     """A scene.
 
-    For early training ``longest`` bounds a passage (characters), ``plain`` leaves history and facts out, and ``easy``
+    For early training ``longest`` bounds a passage (characters), ``plain`` leaves out all about the user, and ``easy``
     asks in the passage's own words and refuses next to nothing.
     """
     shown, hidden = _cast(rng, corpus, longest)
     shown = [_echoed(rng, entry) if rng.random() < ECHOES else entry for entry in shown]
     passages = tuple(_passage(entry, number) for number, entry in enumerate(shown, 1))
-    bare = rng.random() < 0.02
+    chinese = any(is_han(entry.text) for entry in (shown or hidden)[:1])
+    user = users.draw(rng, corpus, chinese=chinese) if not plain and rng.random() < KNOWN else User()
+    bare = rng.random() < 0.03
+    asked = [] if bare else shown
+    branches = _easy_branches(rng, asked) if easy and asked else _branches(rng, asked, hidden)
+    if not plain:
+        branches += _of_names(rng, user, chinese=chinese)
+        user, leaning = _leaning(rng, user, asked, chinese=chinese)
+        branches += leaning
+    rng.shuffle(branches)
     return Scene(
         instructions=_instructions(rng),
-        facts={} if plain or rng.random() < 0.85 else _facts(rng),
-        history=() if plain or rng.random() < 0.85 else _history(rng, corpus),
+        user=user,
         passages=None if bare else passages,
         delimiter=_delimiter(rng),
-        branches=_easy_branches(rng, shown)
-        if easy and shown and not bare
-        else _branches(rng, () if bare else shown, hidden),
+        branches=tuple(branch for branch in branches if branch.question.strip()),
     )
 
 
@@ -114,7 +128,7 @@ def _noise_or_natural(rng: Random, corpus: Corpus) -> list[Entry]:
     return rng.choice((entries.noise, entries.natural, entries.glosses))(rng, corpus, 2)
 
 
-def _branches(rng: Random, shown: Sequence[Entry], hidden: Sequence[Entry]) -> tuple[Branch, ...]:
+def _branches(rng: Random, shown: Sequence[Entry], hidden: Sequence[Entry]) -> list[Branch]:
     found = [_answered(entry, number, entry.ask(rng)) for number, entry in enumerate(shown, 1)]
     found += [_answered(entry, number, entry.ask(rng)) for number, entry in enumerate(shown, 1) if rng.random() < 0.5]
     # Retrieval, which knows more words than a model of this size, refuses what the FAQ does not answer: it shows no
@@ -122,22 +136,51 @@ def _branches(rng: Random, shown: Sequence[Entry], hidden: Sequence[Entry]) -> t
     if not found:
         found += [Branch(entry.ask(rng), prompt.REFUSAL, "refusal") for entry in hidden[:1]]
         found.append(Branch(entries.off_topic(rng), prompt.REFUSAL, "refusal"))
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         question, answer = entries.small_talk(rng)
         found.append(Branch(question, answer, "small_talk"))
-    rng.shuffle(found)
-    return tuple(branch for branch in found if branch.question.strip())
+    return found
 
 
-def _easy_branches(rng: Random, shown: Sequence[Entry]) -> tuple[Branch, ...]:
+def _easy_branches(rng: Random, shown: Sequence[Entry]) -> list[Branch]:
     """Three questions to each passage, in its own words."""
-    found = [_answered(entry, number, entry.hint(rng)) for number, entry in enumerate(shown, 1) for _ in range(3)]
-    rng.shuffle(found)
-    return tuple(found)
+    return [_answered(entry, number, entry.hint(rng)) for number, entry in enumerate(shown, 1) for _ in range(3)]
 
 
-def _answered(entry: Entry, number: int, question: str) -> Branch:
-    return Branch(question, f"{prompt.clean(entry.text)} {prompt.mark(number)}", "passage", number)
+def _of_names(rng: Random, user: User, *, chinese: bool) -> list[Branch]:
+    """The user asks for their own name, or says one: more often where something is known of them."""
+    known = user != User()
+    han = is_han(user.name) or (chinese and not user.name)
+    if rng.random() < 0.1:
+        han = not han
+    asked = rng.choice((1, 1, 2)) if rng.random() < (0.9 if known else 0.12) else 0
+    found = [Branch(*users.who_am_i(rng, user.name, han=han), "name") for _ in range(asked)]
+    if rng.random() < 0.1:
+        found.append(Branch(*users.introduction(rng, users.drawn_name(rng, han=han), han=han), "name"))
+    return found
+
+
+def _leaning(rng: Random, user: User, shown: Sequence[Entry], *, chinese: bool) -> tuple[User, list[Branch]]:
+    """Now and then short questions, after one that the passage answers. Without a passage they are refused."""
+    if rng.random() >= LEANING:
+        return user, []
+    if not shown:
+        return user, [Branch(users.follow_up(rng, han=chinese), prompt.REFUSAL, "refusal")]
+    number = rng.randrange(len(shown)) + 1
+    entry = shown[number - 1]
+    said = f"{prompt.clean(entry.text)} {prompt.mark(1)}" if rng.random() < 0.7 else prompt.REFUSAL
+    turn = ChatMessage(role="user", content=entry.ask(rng)), ChatMessage(role="assistant", content=said)
+    found = [_answered(entry, number, _leaning_words(rng, entry), "follow_up") for _ in range(2)]
+    return replace(user, history=(*user.history, *turn)), found
+
+
+def _leaning_words(rng: Random, entry: Entry) -> str:
+    han = is_han(entry.text)
+    return users.follow_up(rng, han=han) if rng.random() < 0.7 else wording.short(entry.text, rng)
+
+
+def _answered(entry: Entry, number: int, question: str, kind: Kind = "passage") -> Branch:
+    return Branch(question, f"{prompt.clean(entry.text)} {prompt.mark(number)}", kind, number)
 
 
 def _passage(entry: Entry, number: int) -> Passage:
@@ -146,25 +189,6 @@ def _passage(entry: Entry, number: int) -> Passage:
 
 def _instructions(rng: Random) -> str:
     return prompt.FAQ_INSTRUCTIONS if rng.random() < 0.8 else rng.choice(_INSTRUCTIONS)
-
-
-def _facts(rng: Random) -> dict[str, str]:
-    choices = {
-        "name": slots.name(rng),
-        "language": slots.fill("{language}", {}, rng),
-        "city": slots.fill("{city}", {}, rng),
-        "plan": rng.choice(("Basic", "Pro", "Team")),
-        "model": slots.fill("{model}", {}, rng),
-    }
-    return {key: choices[key] for key in rng.sample(sorted(choices), rng.randint(1, 3))}
-
-
-def _history(rng: Random, corpus: Corpus) -> tuple[ChatMessage, ...]:
-    turns: list[ChatMessage] = []
-    for entry in entries.support(rng, corpus, rng.choices((1, 2, 3), (5, 3, 1))[0]):
-        answer = f"{entry.text} {prompt.mark(rng.randint(1, 3))}" if rng.random() < 0.8 else prompt.REFUSAL
-        turns += [ChatMessage(role="user", content=entry.ask(rng)), ChatMessage(role="assistant", content=answer)]
-    return tuple(turns)
 
 
 def _delimiter(rng: Random) -> str:
@@ -176,5 +200,7 @@ def _support_zh(rng: Random, corpus: Corpus, count: int) -> list[Entry]:
     return entries.support(rng, corpus, count, bank="support_zh")
 
 
-_SOURCES = (entries.support, _support_zh, entries.natural, entries.chinese, entries.glosses, entries.noise)
-_WEIGHTS = (40, 18, 12, 12, 6, 12)
+_SOURCES = (
+    entries.support, _support_zh, entries.natural, entries.chinese, entries.glosses, entries.noise, entries.lists,
+)  # fmt: skip
+_WEIGHTS = (36, 24, 9, 14, 4, 8, 8)

@@ -126,6 +126,7 @@ def _quoted(kind: str) -> Callable[[Random], str]:
 
 _DRAWS: dict[str, Callable[[Random], str]] = {
     "brand": name,
+    "product": _one_of("products"),
     "part": _one_of("parts"),
     "menu": _quoted("menus"),
     "button": _quoted("buttons"),

@@ -33,10 +33,14 @@ _TRAINED_ON = 9_000
 
 @dataclass(frozen=True)
 class Sequence:
-    """One branch in tokens: what comes after the shared prefix, and how many of its last tokens are the answer."""
+    """One branch in tokens: what comes after the shared prefix, and how many of its last tokens are the answer.
+
+    ``cited`` is where the passage that it copies begins in the prefix, -1 if it copies none.
+    """
 
     ids: list[int]
     answer: int
+    cited: int = -1
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,25 @@ def tree(tokenizer: Tokenizer, scene: Scene, whole: int, teaser: int = 8) -> Tre
     choosing the passage is harder than copying it, and costs less.
     """
     prefix, opening = _parts(scene)
+    encoded = tokenizer.encode(prefix, add_special_tokens=False)
+    starts = {start: index for index, (start, _) in reversed(list(enumerate(encoded.offsets)))}
     found: list[Sequence] = []
     for branch in scene.branches:
         asked = encode(tokenizer, f"{opening}{_escaped(branch.question)}{END}\n{OPENING}")
         answer = encode(tokenizer, branch.answer + END)
-        if branch.kind == "passage" and whole <= 0:
+        if branch.position and whole <= 0:
             answer = answer[:teaser]
-        whole -= branch.kind == "passage"
-        found.append(Sequence(asked + answer, len(answer)))
-    return Tree(encode(tokenizer, prefix), found)
+        whole -= branch.position > 0
+        shown = prefix.rfind(f"\n{_escaped(branch.answer)}\n") if branch.position else -1
+        found.append(Sequence(asked + answer, len(answer), -1 if shown < 0 else starts[shown + 1]))
+    return Tree(encoded.ids, found)
 
 
 def _parts(scene: Scene) -> tuple[str, str]:
     """The text that all questions of ``scene`` share, and what stands directly before each."""
     branch = scene.branches[0]
     text = render(scene.messages(branch))
-    opening = _ASKED if scene.passages is not None else f"{USER}\n"
+    opening = _ASKED if scene.passages is not None else "\n"
     return text[: text.rindex(f"{opening}{_escaped(branch.question)}{END}")], opening
 
 

@@ -8,9 +8,10 @@ first token, which chooses the passage; what follows is copying.
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,12 +21,14 @@ from torch.utils.data import DataLoader
 
 from training import batches, export, start
 from training.batches import Batch, Scenes, Stage
+from training.choosing import Chooser
 from training.model import Llama, Shape
 from training.muon import Muon
 from training.prepare import WORK
 
 REPEATS = 100
-FEW_EVERY = 2
+CHOOSING = 0.1
+"""How much it counts where the attention looks, beside what is said."""
 _LEARNED = 0.4
 EASY = Stage(size=3000, longest=120, plain=True, whole=1, easy=True)
 SHORT = Stage(size=3200, longest=180, plain=True, whole=3)
@@ -39,6 +42,7 @@ class Run:
 
     model: Llama
     optimizers: tuple[torch.optim.Optimizer, ...]
+    chooser: Chooser
     step: int = 0
     seconds: float = 0.0
     loss: float = float("inf")
@@ -51,7 +55,7 @@ class Run:
         others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
         muon = Muon(matrices, lr=rate)
         adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-        return cls(model, (muon, adam))
+        return cls(model, (muon, adam), Chooser(model))
 
     def save(self, path: Path) -> None:
         optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
@@ -75,6 +79,9 @@ def main() -> None:
     checkpoint = options.work / "checkpoint.pt"
     if checkpoint.exists():
         run.load(checkpoint)
+    elif options.start_from:
+        export.read(options.start_from, run.model)
+        shutil.copy(options.start_from / "tokenizer.json", options.work / "tokenizer.json")
     _train(run, options, checkpoint)
     run.save(checkpoint)
     export.write(run.model, options.work / "tokenizer.json", options.out)
@@ -101,21 +108,19 @@ def _course(run: Run, options: argparse.Namespace) -> Iterator[Batch]:
     while run.step < REPEATS and run.loss > _LEARNED:
         length = 30 + 2 * run.step
         yield batches.repeats(random, 1600 // length, length)
-    easy = _stream(options, EASY, run.step)
-    while run.step < options.easy_until:
-        yield next(easy)
-    short = _stream(options, SHORT, run.step)
-    while run.step < options.short_until:
-        yield next(short)
-    for number, batch in enumerate(_stream(options, FULL, run.step)):
+    for stage, last in ((EASY, options.easy_until), (SHORT, options.short_until)):
+        stream = _stream(options, stage, run.step) if run.step < last else iter(())
+        while run.step < last:
+            yield next(stream)
+    for number, batch in enumerate(_stream(options, replace(FULL, size=options.size), run.step)):
         yield batch
-        if number % FEW_EVERY == 0:
-            yield _few_repeated(random)
+        if number % options.few_every == 0:
+            yield _few_repeated(random, options.size)
 
 
-def _few_repeated(random: torch.Generator) -> Batch:
+def _few_repeated(random: torch.Generator, size: int) -> Batch:
     length, alphabet = (int(torch.randint(low, high, (), generator=random)) for low, high in ((40, 160), (5, 40)))
-    return batches.repeats(random, 4200 // (7 * length // 3), length, alphabet)
+    return batches.repeats(random, max(1, int(0.7 * size) // (7 * length // 3)), length, alphabet)
 
 
 def _stream(options: argparse.Namespace, stage: Stage, seed: int) -> Iterator[Batch]:
@@ -132,7 +137,8 @@ def _step(run: Run, batch: Batch, rate: float) -> str:
     weight, target = batch.weight[counted], batch.target[counted]
     each = functional.cross_entropy(run.model.logits(hidden), target, reduction="none")
     loss = (each * weight).sum() / weight.sum()
-    loss.backward()
+    choosing = run.chooser.loss(batch)
+    (loss + CHOOSING * choosing).backward()
     nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     for optimizer in run.optimizers:
         for group in optimizer.param_groups:
@@ -140,7 +146,7 @@ def _step(run: Run, batch: Batch, rate: float) -> str:
         optimizer.step()
         optimizer.zero_grad()
     run.step, run.loss = run.step + 1, loss.item()
-    return _told(each.detach(), weight, run.loss)
+    return _told(each.detach(), weight, run.loss) + f", choosing {choosing.item():.3f}"
 
 
 def _rate(run: Run, total: float) -> float:
@@ -160,10 +166,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=WORK, help="folder with corpus, tokenizer and checkpoint")
     parser.add_argument("--out", type=Path, default=export.MODEL, help="folder of the exported model")
+    parser.add_argument("--start-from", type=Path, help="folder of an exported model to train on, with its tokenizer")
     parser.add_argument("--minutes", type=float, default=75, help="wall time of the whole training")
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
     parser.add_argument("--easy-until", type=int, default=300, help="the step from which questions are reworded")
     parser.add_argument("--short-until", type=int, default=550, help="the step from which passages have any length")
+    parser.add_argument("--size", type=int, default=FULL.size, help="tokens of a batch of prompts of every length")
+    parser.add_argument("--few-every", type=int, default=2, help="rows of few tokens come after so many batches")
     parser.add_argument("--save-every", type=float, default=180, help="seconds between checkpoints")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)

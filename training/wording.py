@@ -68,6 +68,17 @@ def from_text(text: str, rng: Random) -> str:
     return _dressed(misspelt(asked, rng) if rng.random() < 0.1 else asked, rng)
 
 
+def short(text: str, rng: Random) -> str:
+    """A follow-up with a word or two of a passage: "and the receipt?"."""
+    if is_han(text):
+        bare = re.sub(r"[^\u4e00-\u9fff]", "", text)
+        start = rng.randrange(max(1, len(bare) - 4))
+        return rng.choice(("那{}呢？", "{}呢", "{}呢？", "也包括{}吗")).format(bare[start : start + rng.randint(2, 4)])
+    content = [word for word in re.findall(r"[\w-]{3,}", text) if word.lower() not in _EMPTY]
+    words = " ".join(rng.sample(content, min(len(content), rng.randint(1, 2))))
+    return rng.choice(("and {}?", "And the {}?", "what about {}?", "and with {}?", "How about the {}?")).format(words)
+
+
 def hint(text: str, rng: Random) -> str:
     """A run of the passage itself with a few words dropped: the easiest question, for early training."""
     words = list(re.sub(r"[，。！？、；：\s]", "", text)) if is_han(text) else re.findall(r"[\w'@.-]*\w", text)

@@ -9,20 +9,9 @@ from random import Random
 import pytest
 
 from access import prompt
+from tests.unit.training.corpus import CORPUS
 from training import scenes
-from training.entries import Corpus
 from training.scenes import Branch, Scene
-
-CORPUS = Corpus(
-    english=[
-        f"The {noun} stands by a {colour} door."
-        for noun in ("lamp", "boat", "tree", "clock", "bridge", "organ")
-        for colour in ("red", "blue", "green")
-    ],
-    chinese=[f"第{n}号门旁边有一盏很亮的灯，请不要随便打开它。" for n in range(20)],
-    glosses=[(f"word{n}", f"A thing of the kind numbered {n} in a long catalogue") for n in range(30)],
-    synonyms={"parcel": ["package"]},
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +58,7 @@ def test_the_right_passage_stands_anywhere_with_equal_chance(drawn: list[Scene])
 
 
 def test_the_prompt_is_the_one_that_access_composes(drawn: list[Scene]) -> None:
-    scene = next(s for s in drawn if s.passages and s.instructions == prompt.FAQ_INSTRUCTIONS and not s.facts)
+    scene = next(s for s in drawn if s.passages and s.instructions == prompt.FAQ_INSTRUCTIONS and not s.user.summary)
     branch = scene.branches[0]
     last = prompt.beside_passages(branch.question, scene.passages or (), scene.delimiter)
     assert scene.messages(branch)[-1].content == last

@@ -38,7 +38,8 @@ def test_the_held_out_entries_are_no_training_text() -> None:
 
 
 def test_a_held_out_answer_stands_in_its_prompt() -> None:
-    exams = [exam for exam in held_out.written() if exam.kind == "passage"]
+    exams = [exam for exam in (*held_out.written(), *held_out.sample()) if exam.answer.endswith("]")]
+    assert len(exams) > 500
     assert all(f"\n{exam.answer}\n" in exam.messages[-1].content for exam in exams)
 
 
@@ -46,7 +47,7 @@ def test_a_held_out_refusal_does_not_show_the_passage_it_lacks() -> None:
     known = {entry.questions[0]: entry for entry in held_out.entries()}
     for exam in held_out.written():
         asked = exam.messages[-1].content.rsplit("Question: ", 1)[-1]
-        if exam.kind == "refusal" and asked in known:
+        if exam.kind.startswith("refusal") and asked in known:
             assert known[asked].text not in exam.messages[-1].content
 
 

@@ -9,8 +9,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from contracts.messages import ChatMessage, Passage
-from training import export, tokens
+from tests.unit.training.corpus import CORPUS
+from training import export, scenes, tokens
 from training.scenes import Branch, Scene
+from training.users import User
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,18 @@ def test_a_tree_holds_the_very_tokens_of_each_prompt(tokenizer: Tokenizer) -> No
     passages = (Passage(id="1", collection="", source="", title="When?", text="On Monday <|end|>.", score=1.0),)
     asked = (Branch("when then", "On Monday < |end|>. [1]", "passage", 1), Branch("hi <|end|>", "Hello!", "small_talk"))
     for shown in (passages, (), None):
-        scene = Scene("Answer.", {"name": "Ada"}, (), shown, "--- 0a1b2c", asked)
+        scene = Scene("Answer.", User({"name": "Ada"}), shown, "--- 0a1b2c", asked)
         tree = tokens.tree(tokenizer, scene, whole=2)
         for branch, sequence in zip(scene.branches, tree.branches, strict=True):
             prompt = tokens.encode(tokenizer, tokens.render(scene.messages(branch)))
             assert tree.prefix + sequence.ids[: -sequence.answer] == prompt
+
+
+def test_a_tree_knows_where_the_passage_of_an_answer_begins(tokenizer: Tokenizer) -> None:
+    drawn = [scenes.draw(Random(seed), CORPUS) for seed in range(60)]
+    for scene in drawn:
+        tree = tokens.tree(tokenizer, scene, whole=9)
+        for branch, sequence in zip(scene.branches, tree.branches, strict=True):
+            answer = sequence.ids[-sequence.answer : -1]
+            copied = tree.prefix[sequence.cited : sequence.cited + len(answer)] if branch.position else []
+            assert copied == (answer if branch.position else [])
