@@ -26,19 +26,15 @@ class Entry:
         return wording.hint(self.title if self.title and rng.random() < 0.5 else self.text, rng)
 
 
-def _one_of(*values: str) -> Callable[[Random], str]:
-    return lambda rng: rng.choice(values)
-
-
 _LISTED = (
-    _one_of("{word}", "{country}", "{colour}", "{model}", "{weekday}", "{product}", "the {part}", "{city}"),
-    _one_of("heats to ", "costs ", "takes ", "is ", "needs ", "arrives in ", "holds ", "lasts "),
-    _one_of("{} °C", "{} euros", "{} days", "{} working days", "€{}", "{} ml", "{} minutes", "{} kg", "{} hours"),
+    ("{word}", "{country}", "{colour}", "{model}", "{weekday}", "{product}", "the {part}", "{city}"),
+    ("heats to ", "costs ", "takes ", "is ", "needs ", "arrives in ", "holds ", "lasts "),
+    ("{} °C", "{} euros", "{} days", "{} working days", "€{}", "{} ml", "{} minutes", "{} kg", "{} hours"),
 )
 _LISTED_ZH = (
-    _one_of("{城市}", "{颜色}", "{产品}", "{零件}", "{按钮}"),
-    _one_of("需要", "要", "是", "为", "加热到", "大约", "收费"),
-    _one_of("{}元", "{} 个工作日", "{}天", "{} 度", "{}分钟", "{} 升", "{} 小时", "{} 欧元"),
+    ("{城市}", "{颜色}", "{产品}", "{零件}", "{按钮}"),
+    ("需要", "要", "是", "为", "加热到", "大约", "收费"),
+    ("{}元", "{} 个工作日", "{}天", "{} 度", "{}分钟", "{} 升", "{} 小时", "{} 欧元"),
 )
 
 
@@ -184,19 +180,13 @@ def _gloss(rng: Random, word: str, meaning: str) -> Entry:
 
 def _list(rng: Random) -> Entry:
     han = rng.random() < 0.5
-    kind, said, unit = (pick_of(rng) for pick_of in (_LISTED_ZH if han else _LISTED))
+    kind, said, unit = (rng.choice(choices) for choices in (_LISTED_ZH if han else _LISTED))
     names = list(dict.fromkeys(slots.fill(kind, {}, rng) for _ in range(rng.randint(3, 6))))
-    low, wide = rng.randint(1, 80), rng.random() < 0.3
-    values = [
-        f"{n} {'至' if han else 'to'} {n + rng.randint(1, 5)}" if wide else str(n) for n in _numbers(rng, low, names)
-    ]
-    short = said if rng.random() < 0.5 else rng.choice(("", "要", "是")) if han else rng.choice(("", "to ", "in "))
-    members = [
-        f"{name}{'' if han else ' '}{said if number == 0 else short}{unit.format(value)}"
-        for number, (name, value) in enumerate(zip(names, values, strict=True))
-    ]
-    comma = rng.choice(("，", "，", "、", "；")) if han else rng.choice((", ", ", ", "; "))
-    text = comma.join(members) + ("。" if han else ".")
+    short = said if rng.random() < 0.5 else rng.choice(("", "要", "是") if han else ("", "to ", "in "))
+    blank, comma, end = ("", rng.choice("，，、；"), "。") if han else (" ", rng.choice((", ", ", ", "; ")), ".")
+    values = [unit.format(amount) for amount in _amounts(rng, len(names), "至" if han else "to")]
+    members = [f"{name}{blank}{short}{value}" for name, value in zip(names, values, strict=True)]
+    text = comma.join([f"{names[0]}{blank}{said}{values[0]}", *members[1:]]) + end
     title = f"{names[0]}{said}多少？" if han else f"What about {' and '.join(names[:2])}?"
 
     def ask(rng: Random) -> str:
@@ -206,8 +196,11 @@ def _list(rng: Random) -> Entry:
     return Entry(title if rng.random() < 0.6 else "", text[:1].upper() + text[1:], text, ask)
 
 
-def _numbers(rng: Random, low: int, names: Sequence[str]) -> list[int]:
-    return [low + rng.randint(0, 20) for _ in names]
+def _amounts(rng: Random, count: int, to: str) -> list[str]:
+    """Numbers near one another, or spans such as "2 to 4"."""
+    low, wide = rng.randint(1, 80), rng.random() < 0.3
+    starts = [low + rng.randint(0, 20) for _ in range(count)]
+    return [f"{start} {to} {start + rng.randint(1, 5)}" if wide else str(start) for start in starts]
 
 
 def _noise(rng: Random, corpus: Corpus) -> Entry:

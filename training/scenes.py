@@ -18,14 +18,14 @@ from training.entries import Corpus, Entry
 from training.users import User
 from training.wording import is_han
 
-PASSAGES = (6, 54, 14, 20, 4, 2)
+PASSAGES = (34, 50, 5, 9, 1, 1)
 """How often a scene shows 0, 1, … 5 passages. One is what the bundled model is shown by default, three what the presets
-of other models show."""
+of other models show. Where there is none, names are learned, and such scenes are short."""
 
 ECHOES = 0.4
 """How many passages repeat some of their own words: who copies by the last word alone gets lost in them."""
 
-KNOWN = 0.5
+KNOWN = 0.6
 """How often something is known of the user: facts, a summary, earlier turns."""
 
 LEANING = 0.15
@@ -84,7 +84,7 @@ def draw(rng: Random, corpus: Corpus, *, longest: int = 350, plain: bool = False
     asked = [] if bare else shown
     branches = _easy_branches(rng, asked) if easy and asked else _branches(rng, asked, hidden)
     if not plain:
-        branches += _of_names(rng, user, chinese=chinese)
+        branches += _of_names(rng, user, asked, chinese=chinese)
         user, leaning = _leaning(rng, user, asked, chinese=chinese)
         branches += leaning
     rng.shuffle(branches)
@@ -147,7 +147,7 @@ def _easy_branches(rng: Random, shown: Sequence[Entry]) -> list[Branch]:
     return [_answered(entry, number, entry.hint(rng)) for number, entry in enumerate(shown, 1) for _ in range(3)]
 
 
-def _of_names(rng: Random, user: User, *, chinese: bool) -> list[Branch]:
+def _of_names(rng: Random, user: User, shown: Sequence[Entry], *, chinese: bool) -> list[Branch]:
     """The user asks for their own name, or says one: more often where something is known of them."""
     known = user != User()
     han = is_han(user.name) or (chinese and not user.name)
@@ -155,7 +155,7 @@ def _of_names(rng: Random, user: User, *, chinese: bool) -> list[Branch]:
         han = not han
     asked = rng.choice((1, 1, 2)) if rng.random() < (0.9 if known else 0.12) else 0
     found = [Branch(*users.who_am_i(rng, user.name, han=han), "name") for _ in range(asked)]
-    if rng.random() < 0.1:
+    if rng.random() < (0.06 if shown else 0.4):
         found.append(Branch(*users.introduction(rng, users.drawn_name(rng, han=han), han=han), "name"))
     return found
 

@@ -83,6 +83,19 @@ def test_what_is_known_of_a_user_stands_in_the_prompt(
     assert "name: Ana\nplan: premium" in _prompt(redis_of(penstock), answer.id)[0][1]
 
 
+def test_a_name_that_was_told_is_known_in_the_next_turn(client: OpenAI) -> None:
+    conversation = client.conversations.create()
+    client.responses.create(model="faq-bot", input="My name is Ada.", conversation=conversation.id)
+    answer = client.responses.create(model="faq-bot", input="What is my name?", conversation=conversation.id)
+    assert answer.output_text == "Your name is Ada."
+
+
+def test_a_name_that_was_registered_is_known_from_the_first_turn_on(client: OpenAI) -> None:
+    client.put("/users/ines/profile", body={"facts": {"name": "Ines", "plan": "premium"}}, cast_to=object)
+    answer = client.responses.create(model="faq-bot", input="What is my name?", safety_identifier="ines")
+    assert answer.output_text == "Your name is Ines."
+
+
 def _prompt(store: Any, completion_id: str) -> list[tuple[str, str]]:
     task = _task(store, RequestId(parse_public(completion_id, COMPLETION_PREFIX)))
     return [(message.role, message.content) for message in task.messages]

@@ -17,7 +17,7 @@ from training.scenes import Branch, Scene
 @pytest.fixture(scope="module")
 def drawn() -> list[Scene]:
     rng = Random(3)
-    return [scenes.draw(rng, CORPUS) for _ in range(600)]
+    return [scenes.draw(rng, CORPUS) for _ in range(1500)]
 
 
 def _branches(drawn: list[Scene], kind: str) -> Iterator[tuple[Scene, Branch]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
 
-from training import held_out, slots, topics, wording
+from tests.unit.training.corpus import CORPUS
+from training import entries, held_out, slots, topics, wording
 
 
 @pytest.mark.parametrize("bank", ["support", "support_zh", "small_talk"])
@@ -30,11 +32,19 @@ def test_a_slot_keeps_its_value_through_an_entry() -> None:
     assert slots.fill("Pay {price} by {month}.", filled, rng) == first
 
 
+def test_a_lists_members_are_said_alike_and_asked_for_by_name() -> None:
+    rng = Random(7)
+    for _ in range(100):
+        entry = entries.lists(rng, CORPUS, 1)[0]
+        assert len(re.split(r", |; |[，、；]", entry.text)) >= 2
+        assert entry.ask(rng)
+
+
 def test_the_held_out_entries_are_no_training_text() -> None:
     trained_on = (topics.TEXTS / "support.txt").read_text() + (topics.TEXTS / "support_zh.txt").read_text()
-    entries = held_out.entries()
-    assert len(entries) >= 56
-    assert not [entry for entry in entries if entry.text in trained_on or entry.title in trained_on]
+    known = held_out.entries()
+    assert len(known) >= 56
+    assert not [entry for entry in known if entry.text in trained_on or entry.title in trained_on]
 
 
 def test_a_held_out_answer_stands_in_its_prompt() -> None:
