@@ -53,6 +53,10 @@ class Machine:
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(60)
 
+    def pids(self, name: str) -> list[int]:
+        """Of the child of that name; empty while it is being restarted."""
+        return [child.pid for child in self.folder.running() if child.name == name]
+
     def child(self, name: str) -> Running:
         return next(child for child in self.folder.running() if child.name == name)
 
@@ -141,7 +145,7 @@ def test_a_second_start_on_the_same_folder_is_refused(machine: Machine) -> None:
 def test_a_worker_that_is_killed_comes_back_and_answers(machine: Machine) -> None:
     first = machine.child("worker-0").pid
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: machine.child("worker-0").pid != first, "a new worker")
+    wait_until(lambda: machine.pids("worker-0") not in ([], [first]), "a new worker")
     port = machine.child("worker-0").port or 0
     wait_until(lambda: get(port, "/readyz")[0] == 200, "the new worker taking")
     assert "worker-0 was killed (SIGKILL); restarting it." in machine.said
