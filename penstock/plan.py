@@ -133,8 +133,9 @@ def redis_url() -> str | None:
 
 
 def server_programs(folder: Path, at: Addresses) -> list[Program]:
-    """Redis and Milvus, as far as they are ours, and the reaper, which must be there before the others."""
-    command = [sys.executable, "-I", reaper.__file__, str(folder / "run.json")]
+    """Redis and Milvus, as far as they are ours, and the reaper, which must be there before the others; it watches over
+    the process that calls this."""
+    command = [sys.executable, "-I", reaper.__file__, str(folder / "run.json"), str(os.getpid())]
     programs = [Program("reaper", "reaper", command, probes.always)]
     if at.redis_port is not None:
         programs.append(_redis(folder / "redis", at.redis_url, at.redis_port))

@@ -1,4 +1,4 @@
-"""Ends what a killed launcher leaves behind: ``python reaper.py RUN_FILE``, as a child of the launcher.
+"""Ends what a killed launcher leaves behind: ``python reaper.py RUN_FILE LAUNCHER``, as a child of that process.
 
 A launcher that ends by itself stops its children; one that is killed -9 cannot. This process notices that its parent
 has changed, reads the list of children from ``run.json`` and ends each one's whole process group, because an engine
@@ -19,7 +19,7 @@ GRACE_SECONDS = 1.5
 
 
 def main() -> int:
-    launcher = os.getppid()
+    launcher = int(sys.argv[2])  # not getppid(): it may have been killed before this process was up
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # those are for the launcher
     while os.getppid() == launcher:

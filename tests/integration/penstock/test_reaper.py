@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.folder import DataFolder
+from penstock import reaper
+from penstock.folder import DataFolder, Running
 from tests.integration.penstock.programs import PARENT, STUBBORN, members
 from tests.servers import wait_until
 
@@ -69,6 +70,17 @@ def test_a_new_launcher_may_take_over_as_soon_as_the_rest_is_gone(
     launcher.wait()
     with folder.locked():
         assert not folder.run_file.exists()
+
+
+def test_a_launcher_that_was_gone_before_the_reaper_was_up_is_missed_too(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True) as left:
+        folder = DataFolder(tmp_path)
+        folder.list_running([Running("worker-0", left.pid, None)])
+        subprocess.run([sys.executable, "-I", reaper.__file__, folder.run_file, str(gone.pid)], check=True, timeout=30)
+        assert left.wait(10) < 0
+    assert not folder.run_file.exists()
 
 
 def test_a_folder_is_held_as_long_as_a_child_lives(launcher: subprocess.Popen[bytes], folder: DataFolder) -> None:
