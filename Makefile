@@ -9,7 +9,7 @@ up: install ## start everything on this machine; ARGS="--workers 2" for more
 	@$(BIN)/penstock up $(ARGS)
 
 test: install system ## all tests; ARGS="tests/unit -x" for some
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(or $(ARGS),--ignore tests/story)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(or $(ARGS),--ignore tests/story)
 	$(if $(ARGS),,$(BIN)/pytest tests/story)
 
 check: install ## lint, format, types, import contracts
