@@ -31,11 +31,13 @@ from contracts.errors import DependencyDown
 from contracts.ids import TenantId
 from penstock import ports
 from rag import RagSettings, load_faq
+from rag.catalog import Catalog
 from rag.embedding import Vector
 from rag.evaluation import read_questions
 from rag.knowledge import committed_calibration
 from rag.milvus import Milvus
 from rag.retriever import Retriever
+from rag.scope import Scope
 from rag.store import Entry, PassageStore
 
 QUICK = {"entries": 200, "questions": 4}
@@ -123,14 +125,14 @@ async def _measure(processes: Processes, folder: Path, given: Namespace) -> runn
 
 
 def _ways(store: PassageStore, milvus: Milvus, uri: str) -> dict[str, Search]:
-    embedder, settings = Chance(), RagSettings(milvus_uri=uri)
-    retriever = Retriever(store, embedder, committed_calibration(), settings)
+    embedder, settings, scope = Chance(), RagSettings(milvus_uri=uri), Scope(TENANT, [COLLECTION])
+    retriever = Retriever(store, Catalog(milvus), embedder, committed_calibration(), settings)
 
     async def vector(question: str) -> Vector:
         return (await embedder.embed([question]))[0]
 
     async def by_meaning(question: str) -> object:
-        return await store.by_meaning(TENANT, [COLLECTION], await vector(question), settings.candidates)
+        return await store.by_meaning(scope, await vector(question), settings.candidates)
 
     async def plain(question: str) -> object:
         near = {"metric_type": "COSINE", "params": {"ef": 128}}
@@ -147,7 +149,7 @@ def _ways(store: PassageStore, milvus: Milvus, uri: str) -> dict[str, Search]:
     return {
         "search": lambda question: retriever.find(TENANT, [COLLECTION], question),
         "by meaning": by_meaning,
-        "by words": lambda question: store.by_terms(TENANT, [COLLECTION], question, settings.candidates),
+        "by words": lambda question: store.by_terms(scope, question, settings.candidates),
         FLOOR: plain,
     }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
@@ -25,6 +26,9 @@ _MOST_VERSIONS = 50
 _NO_VECTOR = [0.0, 0.0]  # Milvus wants a vector in every collection
 
 Kind = Literal["collection", "document", "version"]
+
+Attributes = Mapping[str, str | bool | int | float]
+"""What is known of a document beside its text, for filters to ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Document:
     size_bytes: int
     created_at: float
     changes: Counts = field(default_factory=Counts)
+    attributes: Attributes = field(default_factory=dict[str, str | bool | int | float])
 
     @property
     def owner(self) -> str:

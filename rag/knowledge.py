@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.resources import files
 
 from contracts.ids import TenantId
-from rag.catalog import Catalog, Collection, Document, document_id, new_collection_id
+from rag.catalog import Attributes, Catalog, Collection, Document, document_id, new_collection_id
 from rag.changes import Changes, compare
 from rag.embedding import CachedEmbedder, Embedder, embed_in_batches
 from rag.fusion import Calibration
@@ -46,7 +46,7 @@ class Knowledge:
         self._embedder = CachedEmbedder(embedder, settings.embedding_cache)
         self._catalog = Catalog(milvus)
         self._store = PassageStore(milvus, embedder.model, embedder.dimensions)
-        self.retriever = Retriever(self._store, self._embedder, calibration, settings)
+        self.retriever = Retriever(self._store, self._catalog, self._embedder, calibration, settings)
 
     @classmethod
     def connect(cls, settings: RagSettings, embedder: Embedder) -> Knowledge:
@@ -113,6 +113,12 @@ class Knowledge:
         """One document of a collection."""
         return await self._catalog.document(tenant, collection, id)
 
+    async def update_document(self, tenant: TenantId, collection: str, id: str, attributes: Attributes) -> Document:
+        """Replace what filters ask of a document; the next question is filtered by it. Nothing is indexed again."""
+        new = replace(await self.document(tenant, collection, id), attributes=dict(attributes))
+        await self._catalog.put_document(tenant, new)
+        return new
+
     async def versions(self, tenant: TenantId, collection: str) -> list[Document]:
         """What was loaded into a collection, newest first, each file as it was right after its load."""
         await self.collection(tenant, collection)
@@ -126,16 +132,18 @@ class Knowledge:
         entries: Sequence[FaqEntry],
         *,
         id: str | None = None,
+        attributes: Attributes | None = None,
         progress: Progress | None = None,
     ) -> Document:
-        """Make ``entries`` the content of the FAQ ``filename``, whose record gets ``id`` (by default the one it has).
+        """Make ``entries`` the content of the FAQ ``filename``, whose record gets ``id`` and ``attributes``: by default
+        those that it has.
 
         Entries are known by their key throughout the collection: a known key is replaced, wherever it came from, and
         what this file had and has no more is deleted. Only changed entries are embedded.
         """
         document = _faq(collection, filename)
         made = entries_of_faq(collection, document.owner, filename, entries)
-        return await self._load(tenant, replace(document, id=id or document.owner), made, progress)
+        return await self._load(tenant, replace(document, id=id or document.owner), made, attributes, progress)
 
     async def plan_faq(self, tenant: TenantId, collection: str, filename: str, entries: Sequence[FaqEntry]) -> Changes:
         """What ``load_faq`` would change; changes nothing."""
@@ -152,12 +160,14 @@ class Knowledge:
         text: str,
         *,
         id: str | None = None,
+        attributes: Attributes | None = None,
         progress: Progress | None = None,
     ) -> Document:
-        """Make ``text``, plain or Markdown, the content of document ``id``, split at headings and paragraphs."""
+        """Make ``text``, plain or Markdown, the content of document ``id``, split at headings and paragraphs. Without
+        ``attributes`` it keeps those that it has."""
         document = Document(id or document_id(collection, filename), collection, filename, "text", 0, 0, 0.0)
         made = entries_of_text(collection, document.owner, filename, text)
-        return await self._load(tenant, document, made, progress)
+        return await self._load(tenant, document, made, attributes, progress)
 
     async def put_entry(self, tenant: TenantId, collection: str, entry: FaqEntry) -> bool:
         """Add or change one FAQ entry by its key; the next question sees it. Whether there was one before.
@@ -171,7 +181,8 @@ class Knowledge:
         await self._store.drop_former(tenant, collection, [made])
         await self._write(tenant, collection, [made], self._embedder)
         size = made.size_bytes - (old.size_bytes if old else 0)
-        await self._count(tenant, document, 0 if old else 1, size)
+        # Read again: its attributes may have changed while the entry was embedded.
+        await self._count(tenant, await self._document_of(tenant, collection, old), 0 if old else 1, size)
         return old is not None
 
     async def delete_entry(self, tenant: TenantId, collection: str, key: str) -> bool:
@@ -209,7 +220,12 @@ class Knowledge:
         return compare(document.owner, (), await self._store.stamps(tenant, collection))
 
     async def _load(
-        self, tenant: TenantId, document: Document, entries: Sequence[Entry], progress: Progress | None
+        self,
+        tenant: TenantId,
+        document: Document,
+        entries: Sequence[Entry],
+        attributes: Attributes | None,
+        progress: Progress | None,
     ) -> Document:
         """New and changed entries first, then the deletions: a question in between finds an answer."""
         collection = document.collection
@@ -226,19 +242,24 @@ class Knowledge:
             created_at=time.time(),
             changes=changes.counts,
         )
-        await self._record(tenant, loaded, {id: known[id] for id in (entry.id for entry in changes.changed)})
-        return loaded
+        return await self._record(tenant, loaded, attributes, {entry.id: known[entry.id] for entry in changes.changed})
 
-    async def _record(self, tenant: TenantId, loaded: Document, replaced: Mapping[str, Stamp]) -> None:
+    async def _record(
+        self, tenant: TenantId, loaded: Document, attributes: Attributes | None, replaced: Mapping[str, Stamp]
+    ) -> Document:
         """Write down a load: its document in the place of the one before, and what it took from others."""
+        others = await self._catalog.documents(tenant, loaded.collection)
+        former = (other.attributes for other in others if other.owner == loaded.owner)
+        loaded = replace(loaded, attributes=next(former, {}) if attributes is None else attributes)
         await self._catalog.put_document(tenant, loaded)
-        for other in await self._catalog.documents(tenant, loaded.collection):
+        for other in others:
             if other.owner == loaded.owner and other.id != loaded.id:
                 await self._catalog.remove_document(tenant, loaded.collection, other.id)
             elif taken := [stamp for stamp in replaced.values() if stamp.document == other.owner != loaded.owner]:
                 await self._count(tenant, other, -len(taken), -sum(stamp.size_bytes for stamp in taken))
         if loaded.changes.any:
             await self._catalog.put_version(tenant, loaded)
+        return loaded
 
     async def _document_of(self, tenant: TenantId, collection: str, stamp: Stamp | None) -> Document:
         documents = await self._catalog.documents(tenant, collection)

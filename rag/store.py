@@ -20,15 +20,14 @@ from contracts.ids import TenantId
 from rag.embedding import Vector
 from rag.filters import bind
 from rag.milvus import QUERY_LIMIT, Milvus, Row
+from rag.scope import Scope
 from rag.terms import terms
 
 SCHEMA_VERSION = 4
 MAX_TEXT_BYTES = 32_000
 _PARTITIONS = 16
 _FLUSH_ROWS = 200
-_FIELDS = ("entry", "tenant", "collection", "source", "title", "text", "terms")
-_SEARCHED = "tenant == {tenant} and collection in {collections}"
-_FIRST_ROWS = f"{_SEARCHED} and place == 0"
+_FIELDS = ("entry", "tenant", "collection", "document", "source", "title", "text", "terms")
 _MINE = "tenant == {tenant} and collection == {collection}"
 _STAMP = ("id", "document", "digest", "key", "size")
 _WHOLE = ("entry", "place", "document", "source", "title", "text", "asked", "key", "tags")
@@ -84,10 +83,11 @@ class Stamp:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that one ranker found. ``score`` is that ranker's own: a cosine, or BM25. ``terms`` are those of its
-    entry, other ways to ask included."""
+    entry, other ways to ask included; ``document`` is whose it is, see ``Document.owner``."""
 
     id: str
     collection: str
+    document: str
     source: str
     title: str
     text: str
@@ -162,37 +162,38 @@ class PassageStore:
         async for rows in self._slices(bind(_MINE, tenant=tenant, collection=collection), _WHOLE):
             yield _entries(rows)
 
-    async def by_meaning(self, tenant: TenantId, collections: Sequence[str], vector: Vector, limit: int) -> list[Hit]:
+    async def by_meaning(self, scope: Scope, vector: Vector, limit: int) -> list[Hit]:
         """The entries of the ``limit`` rows nearest to ``vector``; the score is the cosine, -1 to 1.
 
         An entry's nearest row stands for it, so entries with other ways to ask leave less room for others; more rows
         are asked for only where hardly any others are found. Milvus Lite reads each row whole, a sixth of a
         millisecond, and ten times as many if it is to tell entries apart.
         """
-        where = bind(_SEARCHED, tenant=tenant, collections=collections)
+        if scope.is_empty:
+            return []
         rows = limit
         while True:
             options: Row = {"metric_type": "COSINE", "params": {"ef": max(128, 2 * rows)}}
             found = await self._milvus.search(
-                self.name, "dense", list(vector), where=where, fields=_FIELDS, limit=rows, options=options
+                self.name, "dense", list(vector), where=scope.where, fields=_FIELDS, limit=rows, options=options
             )
             nearest = _nearest(found)
             if len(nearest) >= limit * _LEAST_SHARE or len(found) < rows or rows >= QUERY_LIMIT:
-                return _hits(nearest[:limit], tenant, collections)
+                return _hits(nearest[:limit], scope)
             rows = min(4 * rows, QUERY_LIMIT)
 
-    async def by_terms(self, tenant: TenantId, collections: Sequence[str], question: str, limit: int) -> list[Hit]:
+    async def by_terms(self, scope: Scope, question: str, limit: int) -> list[Hit]:
         """The entries that share terms with ``question``; the score is BM25, 0 upwards."""
         query = " ".join(terms(question))
-        if not query:
+        if not query or scope.is_empty:
             return []
-        where = bind(_FIRST_ROWS, tenant=tenant, collections=collections)
+        where = f"{scope.where} and place == 0"
         options: Row = {"metric_type": "BM25"}
         found = await self._milvus.search(
             self.name, "sparse", query, where=where, fields=_FIELDS, limit=limit, options=options
         )
         # Milvus Lite answers with distances, the negated scores.
-        return _hits([(abs(score), row) for score, row in found], tenant, collections)
+        return _hits([(abs(score), row) for score, row in found], scope)
 
     async def _slices(self, where: str, fields: Sequence[str], prefix: str = "") -> AsyncIterator[list[Row]]:
         """The rows that match, however many: what one answer cannot hold is asked for by the first digits of the id."""
@@ -270,14 +271,12 @@ def _cut(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
-def _hits(found: Sequence[tuple[float, Row]], tenant: TenantId, collections: Sequence[str]) -> list[Hit]:
-    # The filter is the wall; this is the guard behind it, should a server ever ignore a filter.
-    mine = [(score, row) for score, row in found if row["tenant"] == tenant and row["collection"] in collections]
-    return [_hit(score, row) for score, row in mine]
+def _hits(found: Sequence[tuple[float, Row]], scope: Scope) -> list[Hit]:
+    return [_hit(score, row) for score, row in found if scope.holds(row)]
 
 
 def _hit(score: float, row: Row) -> Hit:
-    named = {name: row[name] for name in ("collection", "source", "title", "text")}
+    named = {name: row[name] for name in ("collection", "document", "source", "title", "text")}
     return Hit(id=row["entry"], score=score, terms=frozenset(row["terms"].split()), **named)
 
 

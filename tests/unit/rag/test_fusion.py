@@ -21,7 +21,7 @@ FAIR = Calibration(
 
 
 def hit(id: str, score: float, title: str = "", text: str = "") -> Hit:
-    return Hit(id, "vs_0", f"faq#{id}", title, text, frozenset(terms(f"{title} {text}")), score)
+    return Hit(id, "vs_0", "file-0", f"faq#{id}", title, text, frozenset(terms(f"{title} {text}")), score)
 
 
 def test_a_passage_that_both_rankers_put_first_is_first() -> None:
