@@ -13,7 +13,7 @@ from access import problems, sse
 from contracts.errors import CallerError, PenstockError
 from contracts.ids import TenantId
 from rag import FaqEntry, Knowledge, LoadError, load_faq
-from rag.catalog import Document
+from rag.catalog import Attributes, Document
 from rag.changes import Changes
 from rag.knowledge import Progress
 from rag.markdown import sections
@@ -76,12 +76,16 @@ async def load(
     file_id: str,
     parsed: Parsed,
     *,
+    attributes: Attributes | None = None,
     progress: Progress | None = None,
 ) -> Document:
-    """Make ``parsed`` the content of document ``file_id``. A FAQ takes the place of an earlier one of its file name."""
-    if isinstance(parsed.content, str):
-        return await knowledge.load_text(tenant, store, parsed.filename, parsed.content, id=file_id, progress=progress)
-    return await knowledge.load_faq(tenant, store, parsed.filename, parsed.content, id=file_id, progress=progress)
+    """Make ``parsed`` the content of document ``file_id``. A FAQ takes the place of an earlier one of its file name,
+    and has its attributes where none are given."""
+    where, filename, content = (tenant, store), parsed.filename, parsed.content
+    if isinstance(content, str):
+        load_text = knowledge.load_text
+        return await load_text(*where, filename, content, id=file_id, attributes=attributes, progress=progress)
+    return await knowledge.load_faq(*where, filename, content, id=file_id, attributes=attributes, progress=progress)
 
 
 async def plan(knowledge: Knowledge, tenant: TenantId, store: str, parsed: Parsed) -> Changes:

@@ -166,6 +166,7 @@ def _kind(field: FieldInfo) -> str:
         return "duration"
     text = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", str(field.annotation))
     text = re.sub(r"Annotated\[(\w+), .*?\)\]", r"\1", text)
+    text = re.sub(r"Optional\[(\w+)\]", r"\1 | None", text)
     text = re.sub(r"<class '(\w+)'>", r"\1", text).replace("SecretStr", "secret")
     return f"`{text}`"
 

@@ -153,14 +153,14 @@ def _curve(ranked: Sequence[Ranked]) -> list[tuple[float, float]]:
 
 
 def _alone(asked: Question, results: Sequence[dict[str, Any]], name: str) -> Ranked:
-    listed = [one for one in results if name in one["attributes"]]
-    listed.sort(key=lambda one: -one["attributes"][name])
-    best = listed[0]["attributes"][name] if listed else 0.0
+    listed = [one for one in results if name in one]
+    listed.sort(key=lambda one: -one[name])
+    best = listed[0][name] if listed else 0.0
     return Ranked(asked.key, [_key(one) for one in listed], best)
 
 
 def _key(result: Mapping[str, Any]) -> str:
-    return str(result["attributes"]["source"]).removeprefix(f"{result['filename']}#")
+    return str(result["source"]).removeprefix(f"{result['filename']}#")
 
 
 def _table(name: str, scores: Mapping[str, Score], evaluation: Evaluation) -> Table:

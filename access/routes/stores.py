@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 from starlette.responses import JSONResponse, Response
 
 from access import knowledge_files
+from access.attributes import Filter, ValidAttributes
 from access.auth import Caller
 from access.context import ByCaller, Context, InContext
 from access.knowledge_files import Kind
@@ -31,8 +32,8 @@ STORE_UNHONOURED: dict[str, tuple[Any, ...]] = {
     "chunking_strategy": AUTOMATIC,
     "description": ("",),
 }
-FILE_UNHONOURED: dict[str, tuple[Any, ...]] = {"attributes": ({},), "chunking_strategy": AUTOMATIC}
-SEARCH_UNHONOURED: dict[str, tuple[Any, ...]] = {"rewrite_query": (False,), "filters": ()}
+FILE_UNHONOURED: dict[str, tuple[Any, ...]] = {"chunking_strategy": AUTOMATIC}
+SEARCH_UNHONOURED: dict[str, tuple[Any, ...]] = {"rewrite_query": (False,)}
 
 
 class StoreBody(Body):
@@ -51,9 +52,14 @@ class StoreFileBody(Body):
     would change, and change nothing; ``stream``: server-sent events tell how far the load is, the last one its end."""
 
     file_id: Name
+    attributes: ValidAttributes | None = None
     kind: Kind | None = None
     dry_run: bool = False
     stream: bool = False
+
+
+class StoreFileChanges(Body):
+    attributes: ValidAttributes | None
 
 
 class RankingOptions(Body):
@@ -71,6 +77,7 @@ class SearchBody(Body):
     history: Annotated[list[Query], Field(max_length=50)] = Field(default_factory=list)
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     ranking_options: RankingOptions | None = None
+    filters: Filter | None = None
 
 
 @router.post("/v1/vector_stores")
@@ -122,7 +129,8 @@ async def delete_vector_store(store_id: str, context: InContext, caller: ByCalle
 
 @router.post("/v1/vector_stores/{store_id}/files")
 async def create_store_file(store_id: str, body: StoreFileBody, context: InContext, caller: ByCaller) -> Response:
-    """Load an uploaded file; the next question sees it. A FAQ replaces an earlier one with the same file name."""
+    """Load an uploaded file; the next question sees it. A FAQ replaces an earlier one with the same file name, and
+    keeps its attributes where the body has none."""
     caller.require("knowledge")
     refuse_unhonoured(body, FILE_UNHONOURED)
     store = await context.knowledge.collection(caller.tenant, store_id)
@@ -132,7 +140,7 @@ async def create_store_file(store_id: str, body: StoreFileBody, context: InConte
 
     async def work(progress: Progress | None) -> dict[str, Any]:
         to = (context.knowledge, caller.tenant, store.id, body.file_id)
-        return _file(await knowledge_files.load(*to, parsed, progress=progress))
+        return _file(await knowledge_files.load(*to, parsed, attributes=body.attributes, progress=progress))
 
     return context.stream(knowledge_files.told(work)) if body.stream else JSONResponse(await work(None))
 
@@ -150,6 +158,16 @@ async def get_store_file(store_id: str, file_id: str, context: InContext, caller
     """One file of a store."""
     _may_read(caller)
     return JSONResponse(_file(await context.knowledge.document(caller.tenant, store_id, file_id)))
+
+
+@router.post("/v1/vector_stores/{store_id}/files/{file_id}")
+async def update_store_file(
+    store_id: str, file_id: str, body: StoreFileChanges, context: InContext, caller: ByCaller
+) -> Response:
+    """Replace a file's attributes; the next search with filters goes by them."""
+    caller.require("knowledge")
+    to = (caller.tenant, store_id, file_id)
+    return JSONResponse(_file(await context.knowledge.update_document(*to, body.attributes or {})))
 
 
 @router.delete("/v1/vector_stores/{store_id}/files/{file_id}")
@@ -170,23 +188,25 @@ async def search_vector_store(store_id: str, body: SearchBody, context: InContex
     """Passages for a query, best first; ``score`` is the estimated probability that a passage answers it.
 
     ``search_query`` is the text that was searched: the query, or a follow-up behind the question before it. Ours:
-    ``answerable`` is the probability that any passage answers, ``threshold`` the one below which a bot refuses, and the
-    attributes ``cosine`` and ``bm25`` are what either ranker alone thought of a passage that it found.
+    ``answerable`` is the probability that any passage answers, ``threshold`` the one below which a bot refuses; of a
+    passage ``passage_id``, ``source`` and ``title``, and ``cosine`` and ``bm25``, which are what either ranker alone
+    thought of it, where it found it. ``attributes`` are those of its file, which ``filters`` ask for.
     """
     _may_read(caller)
     refuse_unhonoured(body, SEARCH_UNHONOURED)
     documents = await context.knowledge.documents(caller.tenant, store_id)
-    searched = await context.knowledge.retriever.find(caller.tenant, [store_id], body.query, body.history)
+    retriever, filters = context.knowledge.retriever, {store_id: body.filters}
+    searched = await retriever.find(caller.tenant, [store_id], body.query, body.history, filters)
     least = body.ranking_options.score_threshold if body.ranking_options else 0.0
     found = [passage for passage in searched.ranking.passages if passage.score >= least]
     page = {
         "object": "vector_store.search_results.page",
         "search_query": [searched.text],
-        "data": [_result(passage, documents, searched) for passage in found[: body.max_num_results]],
+        "data": _results(found[: body.max_num_results], documents, searched),
         "has_more": len(found) > body.max_num_results,
         "next_page": None,
         "answerable": round(searched.ranking.answerable, 4),
-        "threshold": context.knowledge.retriever.threshold(searched.text),
+        "threshold": retriever.threshold(searched.text),
     }
     return JSONResponse(page)
 
@@ -234,7 +254,7 @@ def _file(document: Document) -> dict[str, Any]:
         "status": "completed",
         "last_error": None,
         "usage_bytes": document.size_bytes,
-        "attributes": {},
+        "attributes": dict(document.attributes),
         "filename": document.filename,
         "kind": document.kind,
         "passages": document.passages,
@@ -253,16 +273,23 @@ def _plan(changes: Changes) -> dict[str, Any]:
     }
 
 
-def _result(passage: Passage, documents: Sequence[Document], searched: Found) -> dict[str, Any]:
-    """A passage knows its source, ``<file name>#<key>``; the file behind it is found by that name."""
-    named = [document for document in documents if passage.source.startswith(f"{document.filename}#")]
-    document = max(named, key=lambda one: len(one.filename), default=None)
+def _results(passages: Sequence[Passage], documents: Sequence[Document], searched: Found) -> list[dict[str, Any]]:
+    by_owner, owners = {document.owner: document for document in documents}, searched.documents
+    return [_result(passage, by_owner.get(owners[passage.id]), searched) for passage in passages]
+
+
+def _result(passage: Passage, document: Document | None, searched: Found) -> dict[str, Any]:
+    """Without a document it is of a file whose load has not come to its end."""
     scores = {"cosine": searched.cosines.get(passage.id), "bm25": searched.matches.get(passage.id)}
     known = {name: score for name, score in scores.items() if score is not None}
     return {
         "file_id": document.id if document else passage.id,
         "filename": document.filename if document else passage.source,
         "score": round(passage.score, 4),
-        "attributes": {"passage_id": passage.id, "source": passage.source, "title": passage.title, **known},
+        "attributes": dict(document.attributes) if document else {},
         "content": [{"type": "text", "text": passage.text}],
+        "passage_id": passage.id,
+        "source": passage.source,
+        "title": passage.title,
+        **known,
     }

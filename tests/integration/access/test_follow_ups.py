@@ -88,4 +88,4 @@ def test_a_search_says_which_text_it_searched(client: Client, ask: Callable[...,
     body = {"query": KIDS, "history": ["Where can I park my car?", TICKET]}
     found = client.post(f"/v1/vector_stores/{museum['id']}/search", body).json()
     assert found["search_query"] == [f"{TICKET} {KIDS}"]
-    assert found["data"][0]["attributes"]["source"] == "museum.csv#ticket"
+    assert found["data"][0]["source"] == "museum.csv#ticket"

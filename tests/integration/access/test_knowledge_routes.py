@@ -76,7 +76,7 @@ def test_a_text_is_split_and_cited_by_its_heading(client: Client) -> None:
     store_id, file_id = store(client, "manual.md", text)
     found = best(client, store_id, "How often do I rinse the filter?")
     assert found is not None
-    assert (found["file_id"], found["attributes"]["title"]) == (file_id, "Cleaning")
+    assert (found["file_id"], found["title"]) == (file_id, "Cleaning")
 
 
 def test_a_broken_row_is_named_with_line_and_column(client: Client) -> None:
@@ -97,8 +97,6 @@ def test_a_store_is_not_made_of_a_broken_file(client: Client) -> None:
     [
         ("", {"expires_after": {"anchor": "last_active_at", "days": 1}}, "expires_after"),
         ("/{store}/search", {"query": "q", "rewrite_query": True}, "rewrite_query"),
-        ("/{store}/search", {"query": "q", "filters": {"type": "eq"}}, "filters"),
-        ("/{store}/files", {"file_id": "file-1", "attributes": {"a": "b"}}, "attributes"),
         ("/{store}/files", {"file_id": "file-1", "chunking_strategy": {"type": "static"}}, "chunking_strategy"),
     ],
 )
