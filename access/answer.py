@@ -18,6 +18,7 @@ import msgspec
 from access import prompt
 from access.admission import Admission
 from access.asked import Asked
+from access.attributes import both
 from access.busy_sessions import BusySessions
 from access.collections import NamedCollections
 from access.estimating import Estimating
@@ -169,8 +170,12 @@ class Answering:
             return Retrieval(skipped="timeout")
         except DependencyDown:
             return Retrieval(skipped="unavailable")
-        collections = (*named, *asked.collections)
-        return await self._retriever.retrieve(tenant, collections, asked.question, earlier, limit=asked.passages)
+        filters = dict.fromkeys(named, asked.preset.filters)
+        for store, filter_ in asked.collections.items():
+            filters[store] = both(filters.get(store), filter_)
+        return await self._retriever.retrieve(
+            tenant, tuple(filters), asked.question, earlier, filters=filters, limit=asked.passages
+        )
 
     def compose(self, asked: Asked, recalled: Recalled, retrieved: Retrieval | None) -> InferenceRequest:
         """The request as the worker will see it."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from access.attributes import Filter
 from access.auth import Caller
 from access.settings import Preset
 from contracts.ids import RequestId, SessionId, Shard
@@ -18,7 +20,8 @@ class Asked:
     """One question, validated and resolved.
 
     ``history`` is what the client itself sent before the question; a ``session`` adds what the session remembers.
-    The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's.
+    The vector stores to search are the preset's, by name, and ``collections``, by id, checked to be the tenant's; each
+    with the filter that its files must pass.
     ``retention`` counts from the end of the answer. ``remembered_tokens`` is what memory added to the session's last
     prompt, ``said_tokens`` what the client itself sent, ``prompt_tokens`` what the prompt is expected to be with what
     knowledge and memory add; the last two are counted when it begins.
@@ -46,7 +49,7 @@ class Asked:
     about: SessionId | None = None
     owner: str = ""
     on_busy: OnBusy = "queue"
-    collections: tuple[str, ...] = ()
+    collections: Mapping[str, Filter | None] = field(default_factory=dict[str, Filter | None])
     passages: int = 3
     stored: bool = False
     background: bool = False

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from access.asked import Asked
+from access.attributes import Filter, either
 from access.auth import Caller
 from access.context import Context
 from access.conversations import asker_in, session_of
@@ -20,6 +21,9 @@ from contracts.messages import ChatMessage, GenerationParameters
 from memory import OnBusy, Session
 
 WAIT_HEADER = "x-penstock-wait"
+
+Searched = tuple[str, Filter | None]
+"""A vector store by its id, and what the attributes of a file in it must be like."""
 
 
 def preset_of(context: Context, name: str) -> Preset:
@@ -54,8 +58,9 @@ async def resolve(
     instructions: str,
     parameters: GenerationParameters,
     conversation: str | None,
-    vector_stores: Sequence[str],
+    vector_stores: Sequence[Searched],
     stored: bool,
+    passages: int | None = None,
     wait_header: str | None,
     attempt: int | None = None,
     background: bool = False,
@@ -63,7 +68,8 @@ async def resolve(
     extensions: dict[str, Any] | None = None,
     traceparent: str | None = None,
 ) -> Asked:
-    """Everything a route has read from its body, as one value. ``about`` is a session whose words are in it already.
+    """Everything a route has read from its body, as one value. ``about`` is a session whose words are in it already,
+    ``passages`` how many the caller wants to be shown at most.
 
     Raises:
         CallerError: no user message to answer, a bad header, or ``on_busy`` where nothing can be busy.
@@ -75,7 +81,7 @@ async def resolve(
     session = await session_of(context, caller, conversation) if conversation else None
     on_busy = _on_busy(body, session)
     shard = _shard(context, session or about, caller, body.idempotency_key)
-    collections = [await _collection(context, caller, store) for store in vector_stores]
+    collections = await _collections(context, caller, vector_stores)
     user = caller.user or body.end_user
     return Asked(
         id=new_request_id(shard),
@@ -96,8 +102,8 @@ async def resolve(
         remembered_tokens=session.window_tokens if session else 0,
         on_busy=on_busy,
         about=about.id if about else None,
-        collections=tuple(collections),
-        passages=preset.passages,
+        collections=collections,
+        passages=passages or preset.passages,
         stored=stored,
         background=background,
         idempotency_key=f"{caller.user}\n{body.idempotency_key}" if body.idempotency_key else "",
@@ -173,8 +179,13 @@ def _on_busy(body: Sampling, session: Session | None) -> OnBusy:
     return "queue"
 
 
-async def _collection(context: Context, caller: Caller, store: str) -> str:
-    return (await context.knowledge.collection(caller.tenant, store)).id
+async def _collections(context: Context, caller: Caller, vector_stores: Sequence[Searched]) -> dict[str, Filter | None]:
+    """The filter of each store; one that is named twice is searched for what either asks for."""
+    found: dict[str, Filter | None] = {}
+    for store, filter_ in vector_stores:
+        await context.knowledge.collection(caller.tenant, store)
+        found[store] = either(found[store], filter_) if store in found else filter_
+    return found
 
 
 def _shard(context: Context, session: Session | None, caller: Caller, idempotency_key: str | None) -> Shard:

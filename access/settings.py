@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from access.attributes import Filter
 from access.prompt import FAQ_INSTRUCTIONS
 from contracts.configuration import Duration, ServiceSettings
 from contracts.functions import TURNS_KEPT
@@ -26,6 +27,9 @@ class Preset(BaseModel):
     model: str = Field(description="The served model behind the preset.")
     instructions: str = Field(default="", description="System text put before the caller's.")
     collections: tuple[str, ...] = Field(default=(), description="Vector stores searched for every question, by name.")
+    filters: Filter | None = Field(
+        default=None, description="What the attributes of a file must be like, for it to be searched."
+    )
     passages: int = Field(default=3, ge=1, le=10, description="Passages shown to the model.")
     word_for_word: bool = Field(
         default=False, description="Whether an answer from passages must be one of them as it stands, or the refusal."

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from access import problems, sse
 from access.asked import Asked
+from access.attributes import Filter
 from access.chat_events import ChatStream, completion
 from access.context import ByCaller, Context, InContext
 from access.leaving import chosen, client_left
@@ -31,7 +32,7 @@ from access.routes.bodies import (
 from access.routes.direct import Direct, InHeaders
 from access.transcript import Transcript
 from access.waiting import Begun, begin, begin_stream
-from contracts.errors import PenstockError
+from contracts.errors import CallerError, PenstockError
 from contracts.messages import ChatMessage, GenerationParameters
 
 router = APIRouter(tags=["chat"], route_class=Direct)
@@ -84,6 +85,7 @@ class ChatBody(Sampling):
     store: bool | None = None
     conversation: Name | None = None
     vector_store_ids: Annotated[list[Name], Field(max_length=8)] = Field(default_factory=list)
+    filters: Filter | None = None
 
 
 @router.post("/v1/chat/completions")
@@ -94,7 +96,7 @@ async def create_chat_completion(
     caller: ByCaller,
     headers: InHeaders,
 ) -> Response:
-    refuse_unhonoured(body, UNHONOURED)
+    _check(body)
     body.idempotency_key = body.idempotency_key or headers.idempotency_key
     asked = await resolve(
         context,
@@ -105,7 +107,7 @@ async def create_chat_completion(
         instructions="",
         parameters=_parameters(body),
         conversation=body.conversation,
-        vector_stores=body.vector_store_ids,
+        vector_stores=[(store, body.filters) for store in body.vector_store_ids],
         stored=bool(body.store),
         wait_header=headers.x_penstock_wait,
         attempt=headers.x_stainless_retry_count,
@@ -116,6 +118,14 @@ async def create_chat_completion(
         return await while_present(request, _whole(context, asked))
     begun = await begin_stream(request, context, asked)
     return _stream(context, begun, bool(body.stream_options and body.stream_options.include_usage))
+
+
+def _check(body: ChatBody) -> None:
+    refuse_unhonoured(body, UNHONOURED)
+    if body.filters is not None and not body.vector_store_ids:
+        raise CallerError(
+            "'filters' says which files of 'vector_store_ids' are searched: name the vector stores.", param="filters"
+        )
 
 
 async def _whole(context: Context, asked: Asked) -> Response:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from access.asked import Asked
+from access.attributes import Filter
 from access.auth import Caller
 from access.chain import history_of
 from access.context import ByCaller, Context, InContext
@@ -63,6 +64,8 @@ class FileSearch(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
     type: Literal["file_search"]
     vector_store_ids: Annotated[list[Name], Field(min_length=1, max_length=8)]
+    filters: Filter | None = None
+    max_num_results: Annotated[int, Field(ge=1, le=50)] | None = None
 
 
 class ConversationRef(BaseModel):
@@ -112,8 +115,9 @@ async def create_response(
         instructions=body.instructions or "",
         parameters=_parameters(body),
         conversation=conversation,
-        vector_stores=[store for tool in body.tools for store in tool.vector_store_ids],
+        vector_stores=[(store, tool.filters) for tool in body.tools for store in tool.vector_store_ids],
         stored=body.store,
+        passages=max((tool.max_num_results or 0 for tool in body.tools), default=0) or None,
         wait_header=headers.x_penstock_wait,
         attempt=headers.x_stainless_retry_count,
         background=body.background,
@@ -339,7 +343,7 @@ def _parameters(body: ResponseBody) -> GenerationParameters:
 
 
 def _extensions(body: ResponseBody) -> dict[str, Any]:
-    found: dict[str, Any] = {"tools": [tool.model_dump() for tool in body.tools]} if body.tools else {}
+    found: dict[str, Any] = {"tools": [tool.model_dump(exclude_none=True) for tool in body.tools]} if body.tools else {}
     if body.instructions:
         found["instructions"] = body.instructions
     if body.previous_response_id:

@@ -23,6 +23,11 @@ EMBEDDER = "all-minilm-l6-v2"
 PRESETS = {
     "plain": {"model": "scripted", "instructions": "Be kind."},
     "quoting": {"model": "scripted", "word_for_word": True},
+    "public": {
+        "model": "scripted",
+        "collections": ["library"],
+        "filters": {"type": "eq", "key": "public", "value": True},
+    },
 }
 
 
