@@ -42,7 +42,7 @@ from access.submission import Submissions
 from access.summarising import Summarising
 from contracts import connection, logs
 from contracts.errors import PenstockError
-from contracts.functions import LearnedFacts, Library, Protocol, Pushes, Replicas, Summaries
+from contracts.functions import LearnedFacts, Library, Protocol, Pushes, PushQuota, Replicas, Summaries
 from contracts.ids import AccessId, Shard, TenantId, new_process_id
 from memory import History, Profiles, Sessions
 from rag.catalog import new_collection_id
@@ -203,6 +203,7 @@ def compose(
         history=history,
         watch=SessionWatch(history, reads),
         pushes=Pushes(library, kept),
+        push_quota=PushQuota(library, settings.publisher_pushes_per_minute, settings.user_pushes_per_hour),
         profiles=profiles,
         learned=learned,
         knowledge=knowledge,

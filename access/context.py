@@ -26,7 +26,7 @@ from access.settings import AccessSettings
 from access.sse import EventStream
 from access.stored import StoredRequests
 from access.submission import Submissions
-from contracts.functions import LearnedFacts, Library, Protocol, Pushes
+from contracts.functions import LearnedFacts, Library, Protocol, Pushes, PushQuota
 from contracts.ids import AccessId
 from memory import History, Profiles, Sessions
 from rag.knowledge import Knowledge
@@ -55,6 +55,7 @@ class Context:
     history: History
     watch: SessionWatch
     pushes: Pushes
+    push_quota: PushQuota
     profiles: Profiles
     learned: LearnedFacts
     knowledge: Knowledge

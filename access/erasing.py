@@ -184,6 +184,7 @@ class Erasure:
         target = keys.push_target(shard, self._tenant, publisher, push_id)
         self._erased.push_records += await self._context.redis.delete(record)
         self._erased.push_records += await self._context.redis.delete(target)
+        await self._context.redis.delete(keys.counted_push(self._tenant, publisher, conversation, push_id))
 
     async def _forget_profile(self) -> None:
         known = await self._context.profiles.known(self._tenant, self._user)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 from access.auth import Caller
 from access.context import Context
 from contracts import keys
-from contracts.errors import CallerError, NotFound
-from contracts.functions import Push
-from memory import Turn
+from contracts.errors import CallerError, LimitExceeded, NotFound
+from contracts.functions import Exhausted, Push
+from memory import Session, Turn
 
 
 async def push_once(context: Context, push: Push) -> Turn:
@@ -27,10 +29,33 @@ async def push_once(context: Context, push: Push) -> Turn:
     return Turn(pushed.entry, None, push.text, "push", publisher=push.publisher, metadata=push.metadata)
 
 
+async def charge(context: Context, session: Session, publisher: str, ids: Sequence[str]) -> None:
+    """Count pushes into a session against what their publisher may say, once by their ids: all, or none of them.
+
+    Raises:
+        LimitExceeded: it has said that much (``push_quota_exceeded``).
+    """
+    exhausted = await context.push_quota.charge(session.tenant, publisher, session.id, session.user, ids)
+    if exhausted is not None:
+        raise exceeded(publisher, exhausted, len(ids))
+
+
 async def publisher_of(context: Context, caller: Caller) -> str:
     """The name of the caller's key."""
     name: Any = await context.redis.hget(keys.api_key(caller.key), "name")
     return name.decode() if name else caller.key
+
+
+def exceeded(publisher: str, exhausted: Exhausted, pushes: int) -> LimitExceeded:
+    """There is no room for so many pushes at once."""
+    per = {"publisher": "a minute", "user": "an hour to one user"}[exhausted.whose]
+    seconds = exhausted.retry_after.total_seconds()
+    fewer = ", or fewer at once" if pushes > 1 else ""
+    return LimitExceeded(
+        f"'{publisher}' may push {exhausted.most} messages {per}. Send this again in {math.ceil(seconds)} s{fewer}.",
+        code="push_quota_exceeded",
+        retry_after_seconds=seconds,
+    )
 
 
 def conflict() -> CallerError:

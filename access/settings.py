@@ -101,6 +101,12 @@ class AccessSettings(ServiceSettings):
     publishers: dict[Named, Publisher] = Field(
         default={}, description='Services that push, by name, such as `{"hotels": {"tenants": ["acme"]}}`.'
     )
+    publisher_pushes_per_minute: int = Field(
+        default=6000, ge=1, le=1_000_000, description="Pushes of one publisher to one tenant, by stream and HTTP."
+    )
+    user_pushes_per_hour: int = Field(
+        default=60, ge=1, le=1_000_000, description="Pushes of one publisher to one user."
+    )
     watched_tenants: tuple[Named, ...] = Field(
         default=(), description="Tenants whose finished turns, with what users said, are written out for services."
     )

@@ -27,7 +27,7 @@ from access.auth import Caller
 from access.context import Context
 from access.prompt import behind_summary
 from access.push_entries import Order, Prompted, read_order, shown_id
-from access.pushes import conflict, push_once
+from access.pushes import charge, conflict, push_once
 from access.resolve import preset_of, resolve
 from access.routes.bodies import Sampling
 from access.whole_answers import whole_answer
@@ -163,6 +163,7 @@ class PushReader:
         session = await self._target(order)
         if await self._delivered(order, session):
             return
+        await charge(self._context, session, order.publisher, [order.id])
         said = order.payload
         text = await self._answer(order, said, session) if isinstance(said, Prompted) else said.text
         push = Push(order.id, order.publisher, order.tenant, session.id, text, said.metadata, order.fingerprint)

@@ -160,6 +160,21 @@ def rejected_pushes(publisher: str) -> str:
     return f"{PREFIX}{{push}}:{publisher}:rejected"
 
 
+def publisher_bucket(tenant: TenantId, publisher: str) -> str:
+    """hash; what is missing in the bucket of a publisher's pushes to a tenant; quota_charge; when it is full, 1 min at most"""
+    return f"{PREFIX}{{push}}:bucket:{hashed(tenant, publisher)}"
+
+
+def target_bucket(tenant: TenantId, publisher: str, target: str) -> str:
+    """hash; what is missing in the bucket of a publisher's pushes to one user, or to a session that is nobody's; quota_charge; when it is full, 1 h at most"""
+    return f"{PREFIX}{{push}}:bucket:{hashed(tenant, publisher, target)}"
+
+
+def counted_push(tenant: TenantId, publisher: str, target: SessionId, push_id: str) -> str:
+    """string; a push into a session was counted, and is not counted again; quota_charge; 24 h"""
+    return f"{PREFIX}{{push}}:counted:{hashed(tenant, publisher, target, push_id)}"
+
+
 def stored_file(tenant: TenantId, file_id: str) -> str:
     """hash; an uploaded file: name, purpose, bytes; access; 30 d"""
     return f"{PREFIX}file:{hashed(tenant, file_id)}"

@@ -15,7 +15,7 @@ from access.auth import Caller
 from access.context import ByCaller, Context, InContext, caller_of
 from access.conversations import conversation_object, session_of
 from access.items import all_items, items_of, named_by, turns_from, unknown_item
-from access.pushes import publisher_of, push_once
+from access.pushes import charge, publisher_of, push_once
 from access.routes.bodies import Body, ChatBodyMessage, Metadata, Name
 from access.routes.pages import AskedPage, Page, listing
 from access.session_events import Device, checked_cursor, opening
@@ -233,12 +233,12 @@ async def _push(
     context: Context, caller: Caller, session: Session, items: list[ItemBody], key: str | None
 ) -> list[Turn]:
     publisher = await publisher_of(context, caller)
-    turns: list[Turn] = []
-    for place, item in enumerate(items):
-        push_id = item.id or (f"{key}/{place}" if key else secrets.token_hex(16))
-        push = Push(push_id, publisher, caller.tenant, session.id, item.text, item.metadata or {})
-        turns.append(await push_once(context, push))
-    return turns
+    ids = [item.id or (f"{key}/{place}" if key else secrets.token_hex(16)) for place, item in enumerate(items)]
+    await charge(context, session, publisher, ids)
+    return [
+        await push_once(context, Push(push_id, publisher, caller.tenant, session.id, item.text, item.metadata or {}))
+        for push_id, item in zip(ids, items, strict=True)
+    ]
 
 
 async def _turns(context: Context, session: Session, page: Page, span: Span) -> list[Turn]:

@@ -19,6 +19,7 @@ from contracts.functions.protocol import (
     Submitted,
 )
 from contracts.functions.push import Push, Pushed, Pushes
+from contracts.functions.push_quota import Exhausted, PushQuota
 from contracts.functions.summary import Summaries
 from contracts.functions.turns import TURNS_KEPT, Speaker, Turns, Unsaid
 
@@ -30,6 +31,7 @@ __all__ = [
     "DeadLetters",
     "Deposed",
     "Ending",
+    "Exhausted",
     "Forgotten",
     "GateBook",
     "Grant",
@@ -38,6 +40,7 @@ __all__ = [
     "Library",
     "Protocol",
     "Push",
+    "PushQuota",
     "Pushed",
     "Pushes",
     "Replicas",

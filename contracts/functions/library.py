@@ -26,6 +26,7 @@ _PARTS = (
     "append",
     "follow",
     "push",
+    "push_quota",
     "turns",
     "summary",
     "learned",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -17,13 +19,16 @@ import httpx2
 import pytest
 import redis
 
-from contracts import keys
-from contracts.ids import CONVERSATION_PREFIX, SessionId, parse_public
+from contracts import connection, keys
+from contracts.functions import Library, PushQuota
+from contracts.ids import CONVERSATION_PREFIX, SessionId, Shard, TenantId, parse_public
 from tests.integration.access.devices import ITEM, device
 from tests.servers import wait_until
 from tests.stack import API_KEY, ROOT, Stack, scripted_pair
 
 PUBLISHERS = {"hotels": {"tenants": ["default"]}, "orders": {"tenants": ["acme"]}}
+MOST = 300
+"""Pushes of one publisher to one user in an hour."""
 STREAM, REJECTED = keys.push("hotels"), keys.rejected_pushes("hotels")
 Http = httpx2.Client
 
@@ -34,6 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PENSTOCK_ACCESS__PUBLISHERS", json.dumps(PUBLISHERS))
         patch.setenv("PENSTOCK_ACCESS__WATCHED_TENANTS", '["default"]')
+        patch.setenv("PENSTOCK_ACCESS__USER_PUSHES_PER_HOUR", str(MOST))
         with scripted_pair(
             tmp_path_factory.mktemp("pushes"), {"plain": {"model": "scripted"}}, abandon_after="2"
         ) as made:
@@ -215,6 +221,43 @@ def test_a_prompts_answer_is_pushed_and_the_prompt_is_not_shown(
     assert listening.status == 200
 
 
+def test_more_than_the_quota_is_refused_over_http_and_what_was_said_may_be_repeated(
+    here: Http, there: Http, conversation: str
+) -> None:
+    path = f"/v1/conversations/{conversation}/items"
+    for first in range(0, MOST, 20):
+        assert here.post(path, json=batch(conversation, first)).status_code == 200
+    refused = there.post(path, json=batch(conversation, MOST))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "push_quota_exceeded")
+    assert 0 < int(refused.headers["retry-after"]) <= 20 * 3600 / MOST
+    assert there.post(path, json=batch(conversation, 0)).status_code == 200
+    other = here.post("/v1/conversations", json={}).json()["id"]
+    assert here.post(f"/v1/conversations/{other}/items", json=batch(other, 0)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"), [("message", {"text": "Too much."}), ("prompt", {"model": "plain", "prompt": "tokens=2"})]
+)
+def test_more_than_the_quota_is_refused_with_its_reason_before_a_model_is_asked(
+    served: Stack, here: Http, store: Any, kind: str, payload: dict[str, str]
+) -> None:
+    """The conversations of a user share it."""
+    user = f"bob-{secrets.token_hex(4)}"
+    conversation = here.post("/v1/conversations", json={"user": user}).json()["id"]
+    asyncio.run(use_up(served.redis_url, conversation, user))
+    store.delete(REJECTED)
+    answered = len(store.keys(keys.shard_prefix(Shard(0)) + "request:*"))
+    store.xadd(STREAM, entry("", conversation=conversation) | {"type": kind, "payload": json.dumps(payload)})
+    wait_until(lambda: store.xlen(REJECTED) == 1, "the refusal")
+    [(_, told)] = store.xrange(REJECTED)
+    assert told["reason"] == "push_quota_exceeded"
+    assert re.fullmatch(
+        r"'hotels' may push 300 messages an hour to one user. Send this again in \d+ s.", told["message"]
+    )
+    assert said(here, conversation) == []
+    assert len(store.keys(keys.shard_prefix(Shard(0)) + "request:*")) == answered
+
+
 def test_finished_turns_are_written_out_for_the_tenants_of_the_setting_alone(
     here: Http, store: Any, conversation: str
 ) -> None:
@@ -239,15 +282,16 @@ def test_the_example_service_follows_up_once(served: Stack, here: Http, store: A
 
 
 def test_a_process_that_is_killed_loses_no_push(served: Stack, here: Http, there: Http, store: Any) -> None:
-    """The last test of this file: one of the two is gone afterwards."""
+    """The last test of this file: one of the two is gone afterwards. What is delivered again is not counted again: the
+    quota has room for each once."""
     conversation = here.post("/v1/conversations", json={}).json()["id"]
-    for number in range(300):
+    for number in range(MOST):
         say(store, conversation, str(number), push_id=f"{conversation}-{number}")
         if number == 50:
             served.child("access-1").kill()
     wait_until(lambda: store.xlen(STREAM) == 0, "the stream being empty", 30)
     turns = store.xrange(keys.turns(SessionId(parse_public(conversation, CONVERSATION_PREFIX))))
-    assert sorted(int(turn["text"]) for _, turn in turns) == list(range(300))
+    assert sorted(int(turn["text"]) for _, turn in turns) == list(range(MOST))
 
 
 def raw(served: Stack, node: int) -> Http:
@@ -269,6 +313,21 @@ def entry(
 
 def say(store: Any, conversation: str, text: str, *, push_id: str = "", metadata: dict[str, str] | None = None) -> None:
     store.xadd(STREAM, entry(text, conversation=conversation, push_id=push_id, metadata=metadata))
+
+
+def batch(conversation: str, first: int) -> dict[str, Any]:
+    """As many pushes as one call takes."""
+    ids = [f"{conversation}-{number}" for number in range(first, first + 20)]
+    return {"items": [{"role": "assistant", "content": "Ping.", "id": push_id} for push_id in ids]}
+
+
+async def use_up(redis_url: str, conversation: str, user: str) -> None:
+    """All that the publisher may push to a user has been counted a moment ago."""
+    client = connection.commands(redis_url)
+    quota = PushQuota(Library(client), 10 * MOST, MOST)
+    session, ids = SessionId(parse_public(conversation, CONVERSATION_PREFIX)), [f"{user}-{n}" for n in range(MOST)]
+    assert await quota.charge(TenantId("default"), "hotels", session, user, ids) is None
+    await client.aclose()
 
 
 def said(here: Http, conversation: str) -> list[str]:

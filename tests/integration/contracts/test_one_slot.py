@@ -26,6 +26,7 @@ from contracts.functions import (
     Library,
     Push,
     Pushes,
+    PushQuota,
     Submission,
     Summaries,
     Turns,
@@ -71,7 +72,7 @@ async def monitor(every_server: str) -> AsyncIterator[Monitor]:
 async def test_every_function_stays_in_the_slot_of_its_shard(desk: Desk, monitor: Monitor, shard: Shard) -> None:
     await call_all(desk, shard)
     seen = await monitor.until(desk)
-    assert seen.functions == {name for name in FUNCTIONS if not name.startswith(("gate_", "profile_"))}
+    assert seen.functions == {name for name in FUNCTIONS if not name.startswith(("gate_", "profile_", "quota_"))}
     assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.shard_prefix(shard).encode())}
     assert seen.kinds >= {"request", "replies", "requests", "leases", "suspects", "emptying", "bell", "deadlines"}
     assert seen.kinds >= {"grants", "mailbox", "usage", "idempotency", "deadletters", "session", "turns"}
@@ -96,6 +97,15 @@ async def test_what_is_learned_of_a_user_stays_in_the_users_slot(desk: Desk, mon
     seen = await monitor.until(desk)
     assert seen.functions == {name for name in FUNCTIONS if name.startswith("profile_")}
     assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.learned(acme, "ana").encode())}
+
+
+async def test_what_counts_pushes_stays_in_the_slot_of_their_streams(desk: Desk, monitor: Monitor) -> None:
+    quota, session = PushQuota(Library(desk.redis), 9, 9), SessionId(new_request_id(Shard(7)))
+    assert await quota.charge(TenantId("acme"), "hotels", session, "ana", ["a", "b"]) is None
+    seen = await monitor.until(desk)
+    assert seen.functions == {name for name in FUNCTIONS if name.startswith("quota_")}
+    assert seen.kinds == {"bucket", "counted"}
+    assert {key_slot(key.encode()) for key in seen.keys} == {key_slot(keys.push("hotels").encode())}
 
 
 async def test_two_shards_lie_in_two_slots(desk: Desk, monitor: Monitor) -> None:

@@ -33,6 +33,7 @@ SAMPLE: dict[str, Any] = {
     "period": "2026-11",
     "account": "0" * 32,
     "publisher": "hotels",
+    "target": SESSION,
     "push_id": "stay-7",
 }
 FUNCTIONS: dict[str, Callable[..., str]] = {
