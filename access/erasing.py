@@ -3,7 +3,9 @@
     what may bring more (keys, undelivered pushes) → stop what runs → what is found through it → itself
 
 Requests are found through the index of the user's requests and through their conversations; records of pushes and
-finished turns through conversations. So those go last, and a call that is broken off is finished by calling again.
+finished turns through conversations. So those go last, and a call that is broken off is finished by calling again. A
+conversation stays for that call while something runs on that was asked in it for nobody, before it was the user's: no
+index names that.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ REMAINS = (
         "earlier requests",
         "Summaries and pushed answers asked for while a conversation was nobody's: until they expire.",
     ),
+    ("deleted conversations", "What was asked in one while it was nobody's: until it expires."),
     ("refused pushes", "What their publishers called them, and why they were refused: 30 days."),
     ("knowledge", "Files and vector stores: they are the tenant's, and do not say who brought them."),
     ("copies", "Backups, and the Redis server's own memory and files until it rewrites them."),
@@ -79,13 +82,16 @@ class Erasure:
         await self._revoke(last=False)
         conversations = [one for shard in self._shards for one in await self._conversations(shard)]
         await self._withdraw(conversations)
-        requests = {*await self._indexed(), *[one for each in conversations for one in await self._asked_in(each)]}
-        running = await self._stop(list(requests))
-        await self._forget(requests - running)
-        self._erased.still_running += len(running)
+        indexed = await self._indexed()
+        asked = {one: await self._asked_in(one) for one in conversations}
+        requests = indexed.union(*asked.values())
+        left = await self._stop(list(requests))
+        left |= await self._forget(requests - left)
+        self._erased.still_running = len(left)
         await self._remove_finished_turns(conversations)
         for conversation in conversations:
-            await self._remove(conversation)
+            if asked[conversation].isdisjoint(left - indexed):
+                await self._remove(conversation)
         await self._forget_profile()
         if not self._erased.still_running:
             await self._revoke(last=True)
@@ -109,16 +115,16 @@ class Erasure:
             self._context.redis, publishers, self._tenant, self._user, public
         )
 
-    async def _indexed(self) -> list[RequestId]:
-        found: list[RequestId] = []
+    async def _indexed(self) -> set[RequestId]:
+        found: set[RequestId] = set()
         for shard in self._shards:
             ids: Any = await self._context.redis.zrange(keys.user_requests(shard, self._tenant, self._user), 0, -1)
-            found += [RequestId(raw.decode()) for raw in ids]
+            found |= {RequestId(raw.decode()) for raw in ids}
         return found
 
-    async def _asked_in(self, conversation: SessionId) -> list[RequestId]:
+    async def _asked_in(self, conversation: SessionId) -> set[RequestId]:
         """Also what was asked for nobody, before the conversation was the user's."""
-        return [entry.request async for entry in self._context.history.all(conversation) if entry.request]
+        return {entry.request async for entry in self._context.history.all(conversation) if entry.request}
 
     async def _stop(self, requests: Sequence[RequestId]) -> set[RequestId]:
         """Cancel those that run; those that have not ended in time."""
@@ -149,11 +155,13 @@ class Erasure:
             }
         return running
 
-    async def _forget(self, requests: Iterable[RequestId]) -> None:
+    async def _forget(self, requests: Iterable[RequestId]) -> set[RequestId]:
+        """Remove those that have ended; those that have not: somebody has sent them again."""
+        left: set[RequestId] = set()
         for request_id in requests:
             gone = await self._context.protocol.forget(request_id)
-            if gone is None:  # somebody has sent it again
-                self._erased.still_running += 1
+            if gone is None:
+                left.add(request_id)
                 continue
             self._erased.requests += gone.requests
             self._erased.dead_letters += gone.dead_letters
@@ -161,6 +169,7 @@ class Erasure:
             # The index names some that have expired, too.
             index = keys.user_requests(shard_of(request_id), self._tenant, self._user)
             await self._context.redis.zrem(index, request_id)
+        return left
 
     async def _remove_finished_turns(self, conversations: Sequence[SessionId]) -> None:
         public = _public(conversations)

@@ -27,6 +27,7 @@ from contracts.ids import (
     WorkerId,
     new_request_id,
     parse_public,
+    shard_of,
 )
 from contracts.messages import CLASSES, ChatMessage, Generate, InferenceRequest
 from penstock import embedded_redis, target, users
@@ -133,6 +134,24 @@ def test_what_does_not_stop_is_told_and_erased_by_the_next_call(acme: Http, stor
     answer = acme.delete("/v1/users/stuck").json()
     assert (answer["complete"], answer["erased"]["requests"]) == (True, 1)
     assert not found(store, [b"MARKSTUCK", b"stuck"])
+
+
+def test_what_was_asked_before_the_conversation_was_theirs_and_does_not_stop_is_erased_by_the_next_call(
+    acme: Http, store: Any
+) -> None:
+    """No index names it: it is found through the conversation alone, which waits for it."""
+    made = next(conversations_on(acme, Shard(1)))
+    request = stranded(store, "", conversation=made)
+    adopted = acme.post("/v1/responses", json=question("tokens=2", "heir", conversation=made, on_busy="reject"))
+    assert (adopted.status_code, acme.get(f"/v1/conversations/{made}").json()["user"]) == (400, "heir")
+    other = acme.post("/v1/conversations", json={"user": "heir"}).json()["id"]
+    answer = acme.delete("/v1/users/heir").json()
+    assert (answer["complete"], answer["erased"]["conversations"]) == (False, 1)
+    assert acme.get(f"/v1/conversations/{other}").status_code == 404
+    store.hset(keys.request(request), "state", "cancelled")
+    answer = acme.delete("/v1/users/heir").json()
+    assert (answer["complete"], answer["erased"]["requests"], answer["erased"]["conversations"]) == (True, 1, 1)
+    until_gone(store, [b"MARKSTUCK", b"heir"])
 
 
 @pytest.mark.parametrize("torn", ["finished", "requests", "sessions"])
@@ -426,12 +445,21 @@ def dead_letter(store: Any, user: str, mark: str) -> RequestId:
     return asyncio.run(_taken(store, user, mark, releases=4))
 
 
-def stranded(store: Any, user: str) -> RequestId:
+def stranded(store: Any, user: str, conversation: str = "") -> RequestId:
     """A request that a worker took that is no more."""
-    return asyncio.run(_taken(store, user, "MARKSTUCK", releases=0))
+    session = SessionId(parse_public(conversation, CONVERSATION_PREFIX)) if conversation else None
+    return asyncio.run(_taken(store, user, "MARKSTUCK", releases=0, session=session))
 
 
-async def _taken(store: Any, user: str, mark: str, releases: int) -> RequestId:
+def conversations_on(acme: Http, shard: Shard) -> Iterator[str]:
+    """New ones, nobody's: where each lies is drawn."""
+    while True:
+        made = acme.post("/v1/conversations", json={}).json()["id"]
+        if shard_of(parse_public(made, CONVERSATION_PREFIX)) == shard:
+            yield made
+
+
+async def _taken(store: Any, user: str, mark: str, releases: int, session: SessionId | None = None) -> RequestId:
     url = "redis://{host}:{port}/{db}".format(**store.connection_pool.connection_kwargs)
     client = connection.commands(url)
     protocol, shard = Protocol(Library(client)), Shard(1)
@@ -445,6 +473,8 @@ async def _taken(store: Any, user: str, mark: str, releases: int) -> RequestId:
         task=Generate(messages=(ChatMessage(role="user", content=mark),)),
         created_at=time.time(),
         deadline_seconds=600,
+        session=session,
+        question=mark,
     )
     await protocol.submit(Submission(request, timedelta(hours=1)), queue_bound=100)
     for number in range(max(1, releases)):
