@@ -187,7 +187,7 @@ async def test_who_has_a_key_that_is_nobodys_gives_themselves_a_name(page: ChatP
 
 
 async def test_a_name_may_hold_anything_else_and_goes_with_the_key(page: ChatPage, http: Http, user: str) -> None:
-    odd = f"李 <b>?#%2F&'\\ {user}"
+    odd = f"../李 <b>?#%2F&'\\/ {user}"
     await _name(page, odd)
     await expect(page.dialog.locator("bdi")).to_have_text(odd)
     await _switch(page, LEARN).click()
@@ -206,7 +206,7 @@ async def test_a_name_may_hold_anything_else_and_goes_with_the_key(page: ChatPag
     await expect(page.dialog).to_contain_text("Your key does not say who you are")
 
 
-@pytest.mark.parametrize("wrong", ["a/b", "..", "../models"])
+@pytest.mark.parametrize("wrong", [".", "..", " . .. "])
 async def test_a_name_that_no_address_can_hold_is_not_taken(page: ChatPage, wrong: str) -> None:
     await _name(page, wrong)
     assert await page.dialog.locator("input:invalid").count() == 1

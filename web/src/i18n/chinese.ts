@@ -38,7 +38,7 @@ export const chinese: Words = {
   keptUnder: "保存在此名称下：",
   otherName: "更改",
   yourName: "你的名称",
-  nameRule: "名称不能包含斜杠",
+  nameRule: "名称不能只有点",
   noName: "不填名称时，将重新列出没有名称时开始的对话。",
   nobody: "你的密钥没有说明你是谁，因此不会记住关于你的任何内容。请选择一个名称，你的对话和记忆将保存在该名称下。持有同一密钥的人可以使用同一名称。",
   learn: "从我的对话中学习",

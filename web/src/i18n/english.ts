@@ -36,7 +36,7 @@ export const english = {
   keptUnder: "Kept under the name",
   otherName: "Change",
   yourName: "Your name",
-  nameRule: "A name without a slash",
+  nameRule: "A name that is not dots alone",
   noName: "Without a name, the conversations that were begun without one are listed again.",
   nobody:
     "Your key does not say who you are, so nothing is remembered about you. Choose a name: your conversations, and what is remembered, are then kept under it. Whoever has the same key can use the same name.",

@@ -64,7 +64,7 @@ function Whose({ user, isBound, onUser }: { user: string; isBound: boolean; onUs
   );
 }
 
-/** What it takes is what can stand in an address: no slash, and not dots alone. `isNext`: it has the focus at once. */
+/** What it takes is what can stand in an address: not dots alone. `isNext`: it has the focus at once. */
 function NameForm({ user, isNext, onSave }: { user: string; isNext: boolean; onSave: (name: string) => void }) {
   const words = useWords();
   const [name, setName] = useState(user);
@@ -80,7 +80,7 @@ function NameForm({ user, isNext, onSave }: { user: string; isNext: boolean; onS
           value={name}
           autoFocus={isNext}
           maxLength={128}
-          pattern="[^\/]*[^\/.\s][^\/]*"
+          pattern=".*[^.\s].*"
           title={words.nameRule}
           autoComplete="nickname"
           onChange={(event) => setName(event.target.value)}
