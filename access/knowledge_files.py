@@ -99,17 +99,6 @@ async def plan(knowledge: Knowledge, tenant: TenantId, store: str, parsed: Parse
     return await knowledge.plan_faq(tenant, store, parsed.filename, parsed.content)
 
 
-async def plan_removal(knowledge: Knowledge, tenant: TenantId, store: str, file_id: str) -> Changes:
-    """What taking a file out would delete; changes nothing.
-
-    Raises:
-        CallerError: it is a text, whose pieces have no keys to be told by.
-    """
-    if (await knowledge.document(tenant, store, file_id)).kind == "text":
-        raise CallerError("Only an FAQ can tell what it would take along.", code="unsupported_value", param="dry_run")
-    return await knowledge.plan_removal(tenant, store, file_id)
-
-
 async def told(work: Callable[[Progress], Coroutine[Any, Any, dict[str, Any]]]) -> AsyncGenerator[bytes]:
     """Frames of server-sent events: how far ``work`` is whenever it says so, then what it returns, or its error.
 

@@ -56,27 +56,12 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """One file in one store. ``loaded`` says whether anything was written."""
+class Outcome:
+    """One file in one store, loaded or removed. ``written``: the plan was carried out, and not only made."""
 
     store: str
     file: str
-    loaded: bool
-    plan: Plan
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Removed:
-    """One file that was in a store. ``removed`` says whether it is gone, and not only looked at."""
-
-    store: str
-    file: str
-    removed: bool
+    written: bool
     plan: Plan
 
     @property
@@ -92,7 +77,7 @@ class Store:
         self._http = http
         self.name = name
 
-    def load(self, file: Path, advance: Advance, *, dry_run: bool = False) -> Loaded:
+    def load(self, file: Path, advance: Advance, *, dry_run: bool = False) -> Outcome:
         """Make the entries of ``file`` the content of the FAQ of its name, or with ``dry_run`` say what that would do.
 
         Raises:
@@ -101,12 +86,12 @@ class Store:
         content = _read(file)
         if dry_run and self._find() is None:
             entries = _parsed(file.name, content)
-            return Loaded(self.name, file.name, loaded=False, plan=Plan(added=[entry.key for entry in entries]))
+            return Outcome(self.name, file.name, written=False, plan=Plan(added=[entry.key for entry in entries]))
         with self._uploaded(file.name, content) as upload:
             return self._attach(upload, file.name, advance, dry_run=dry_run)
 
-    def remove(self, name: str, *, dry_run: bool = False) -> Removed:
-        """Take out the file of this name with all its entries, or with ``dry_run`` say which those are.
+    def remove(self, name: str, *, dry_run: bool = False) -> Outcome:
+        """Take out the FAQ or text of this name with all its entries, or with ``dry_run`` say which those are.
 
         Raises:
             CommandError: no such file was loaded.
@@ -119,15 +104,22 @@ class Store:
         plan = _plan_in(self._ask("DELETE", f"{path}?dry_run=true"))
         if not dry_run:
             self._ask("DELETE", path)
-        return Removed(self.name, name, removed=not dry_run, plan=plan)
+        return Outcome(self.name, name, written=not dry_run, plan=plan)
 
-    def rollback(self, version: str, advance: Advance, *, dry_run: bool = False) -> Loaded:
-        """Load the file of an earlier version again."""
-        known = {one["file_id"]: one["filename"] for one in self.history()}
+    def rollback(self, version: str, advance: Advance, *, dry_run: bool = False) -> Outcome:
+        """Load the file of an earlier version again.
+
+        Raises:
+            CommandError: there is no such version, or it is a text.
+        """
+        known = {one["file_id"]: one for one in self.history()}
         if version not in known:
             raise CommandError(f"'{self.name}' has no version {version}. 'penstock faq history' lists them.")
-        upload = _Upload(version, is_kept=True)
-        return self._attach(upload, known[version], advance, dry_run=dry_run)
+        name = known[version]["filename"]
+        if known[version]["kind"] != "faq":
+            again = f'POST {self._path()}/files {{"file_id": "{version}", "kind": "text"}}'
+            raise CommandError(f"{name} is a text and no FAQ. Load it again with {again}.")
+        return self._attach(_Upload(version, is_kept=True), name, advance, dry_run=dry_run)
 
     def history(self) -> list[dict[str, Any]]:
         """The loads that changed something, newest first, as ``GET /v1/vector_stores/{id}/versions`` gives them."""
@@ -168,15 +160,15 @@ class Store:
         asked = {"query": question, "history": list(history), "max_num_results": 50}
         return self._ask("POST", f"{self._path()}/search", json=asked)
 
-    def _attach(self, upload: _Upload, name: str, advance: Advance, *, dry_run: bool) -> Loaded:
+    def _attach(self, upload: _Upload, name: str, advance: Advance, *, dry_run: bool) -> Outcome:
         path = f"{self._path(make=True)}/files"
         asked = {"file_id": upload.id, "kind": "faq"}
         plan = _plan_in(self._ask("POST", path, json={**asked, "dry_run": True}))
         if dry_run or not plan.changes_anything:
-            return Loaded(self.name, name, loaded=False, plan=plan)
+            return Outcome(self.name, name, written=False, plan=plan)
         upload.is_kept = True
         self._follow(path, {**asked, "stream": True}, advance)
-        return Loaded(self.name, name, loaded=True, plan=plan)
+        return Outcome(self.name, name, written=True, plan=plan)
 
     @contextlib.contextmanager
     def _uploaded(self, name: str, content: bytes) -> Generator[_Upload]:

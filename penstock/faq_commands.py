@@ -20,7 +20,7 @@ import typer
 from penstock.options import DEFAULT_DATA, AsJson, Data, Url
 
 if TYPE_CHECKING:
-    from penstock.faq import Loaded, Plan
+    from penstock.faq import Outcome, Plan
 
 faq_app = typer.Typer(
     help="The entries that answers are drawn from. Ends with status 0 when it is done or there is nothing to do, "
@@ -97,7 +97,7 @@ def remove(
     url: Url = None,
     data: Data = DEFAULT_DATA,
 ) -> None:
-    """Take a loaded file out with all its entries; the next question does not see them. 'rollback' brings it back."""
+    """Take a loaded file out with all its entries; the next question does not see them. 'rollback' brings FAQs back."""
     from penstock import faq, target
 
     with faq.opened(target.find(url, data), store) as opened:
@@ -201,12 +201,12 @@ def evaluate(
         typer.echo(str(drawn), err=as_json)
 
 
-def _tell(loaded: Loaded, *, dry_run: bool, as_json: bool) -> None:
+def _tell(loaded: Outcome, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(loaded.data, indent=2, ensure_ascii=False))
     elif dry_run:
         _tell_plan(f"{loaded.file} would change the vector store '{loaded.store}': {loaded.plan}.", loaded.plan)
-    elif loaded.loaded:
+    elif loaded.written:
         total = len(loaded.plan.added) + len(loaded.plan.changed) + loaded.plan.unchanged
         typer.echo(f"{loaded.file}: {total} entries in the vector store '{loaded.store}' ({loaded.plan}).")
     else:

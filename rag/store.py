@@ -29,7 +29,7 @@ _PARTITIONS = 16
 _FLUSH_ROWS = 200
 _FIELDS = ("entry", "tenant", "collection", "document", "source", "title", "text", "terms")
 _MINE = "tenant == {tenant} and collection == {collection}"
-_STAMP = ("id", "document", "digest", "key", "size")
+_STAMP = ("id", "document", "source", "digest", "key", "size")
 _WHOLE = ("entry", "place", "document", "source", "title", "text", "asked", "key", "tags")
 _DIGITS = "0123456789abcdef"
 _AFTER = dict(zip(_DIGITS, _DIGITS[1:] + "g", strict=True))
@@ -75,9 +75,15 @@ class Stamp:
     """What an entry is known by without reading it: whose it is, and whether it has changed."""
 
     document: str
+    source: str
     digest: str
     key: str
     size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What people know it by: its key; a piece of a text has none, and is told by its place."""
+        return self.key or self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +247,7 @@ def _within(prefix: str) -> str:
 
 
 def _stamp(row: Row) -> Stamp:
-    return Stamp(row["document"], row["digest"], row["key"], row["size"])
+    return Stamp(row["document"], row["source"], row["digest"], row["key"], row["size"])
 
 
 def _entries(rows: Iterable[Row]) -> list[Entry]:

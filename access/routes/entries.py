@@ -114,6 +114,7 @@ def _version(document: Document) -> dict[str, Any]:
         "object": "vector_store.version",
         "file_id": document.id,
         "filename": document.filename,
+        "kind": document.kind,
         "created_at": int(document.created_at),
         "entries": document.passages,
         **asdict(document.changes),

@@ -177,8 +177,7 @@ async def delete_store_file(
     """Take a file and its passages out of a store; the next question does not see them. ``dry_run`` is ours."""
     caller.require("knowledge")
     if dry_run:
-        gone = await knowledge_files.plan_removal(context.knowledge, caller.tenant, store_id, file_id)
-        return JSONResponse(_plan(gone))
+        return JSONResponse(_plan(await context.knowledge.plan_removal(caller.tenant, store_id, file_id)))
     await context.knowledge.delete_document(caller.tenant, store_id, file_id)
     return JSONResponse({"id": file_id, "object": "vector_store.file.deleted", "deleted": True})
 
@@ -263,12 +262,12 @@ def _file(document: Document) -> dict[str, Any]:
 
 
 def _plan(changes: Changes) -> dict[str, Any]:
-    """The keys of what would be added, changed and deleted."""
+    """The keys of what would be added, changed and deleted; of a text its pieces, as ``<file name>#<number>``."""
     return {
         "object": "vector_store.file.plan",
         "added": [entry.key for entry in changes.added],
         "changed": [entry.key for entry in changes.changed],
-        "deleted": sorted(stamp.key for stamp in changes.deleted.values()),
+        "deleted": sorted(stamp.name for stamp in changes.deleted.values()),
         "unchanged": changes.unchanged,
     }
 

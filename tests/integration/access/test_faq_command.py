@@ -43,6 +43,14 @@ def quiet(done: int, of: int) -> None:
     """Nobody watches."""
 
 
+def add_text(client: Client, name: str, content: bytes) -> str:
+    """Into the store of the tests; the upload's id."""
+    [store_id] = [one["id"] for one in client.get("/v1/vector_stores").json()["data"] if one["name"] == "faq"]
+    upload = client.upload(name, content).json()["id"]
+    client.post(f"/v1/vector_stores/{store_id}/files", {"file_id": upload, "kind": "text"})
+    return upload
+
+
 def run(house: Stack, client: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
     bare = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK", "REDIS", "MILVUS"))}
     url = f"http://127.0.0.1:{house.access_ports[0]}"
@@ -58,7 +66,7 @@ def test_the_second_load_of_a_file_does_nothing_and_says_so(house: Stack, client
     assert json.loads(second.stdout) | {"plan": None} == {
         "store": "faq",
         "file": "faq.csv",
-        "loaded": False,
+        "written": False,
         "plan": None,
     }
     assert "nothing to do, nothing embedded" in run(house, client, "load", str(file)).stdout
@@ -71,7 +79,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(store: Store, clie
     store.load(file, quiet)
     file.write_text(MORE.replace("30 days", "60 days"), encoding="utf-8")
     tried = store.load(file, quiet, dry_run=True)
-    assert (tried.plan.added, tried.plan.changed, tried.loaded) == (["delivery"], ["returns"], False)
+    assert (tried.plan.added, tried.plan.changed, tried.written) == (["delivery"], ["returns"], False)
     assert [entry.answer for entry in store.entries()] == ["Within 30 days."]
     assert len(client.get("/v1/files").json()["data"]) == 1
 
@@ -110,7 +118,7 @@ def test_a_file_is_taken_out_with_its_entries_and_no_others(store: Store, file: 
     store.load(file, quiet)
     store.load(other, quiet)
     removed = store.remove("other.csv")
-    assert (removed.removed, sorted(removed.plan.deleted)) == (True, ["delivery", "refunds"])
+    assert (removed.written, sorted(removed.plan.deleted)) == (True, ["delivery", "refunds"])
     assert [entry.key for entry in store.entries()] == ["returns"]
     with pytest.raises(CommandError, match=r"No file other\.csv is in the vector store 'faq'\. There is: faq\.csv\."):
         store.remove("other.csv")
@@ -135,7 +143,7 @@ def test_a_dry_run_of_taking_a_file_out_names_the_entries_and_keeps_them(
     assert json.loads(done.stdout) == {
         "store": "faq",
         "file": "faq.csv",
-        "removed": True,
+        "written": True,
         "plan": {"added": [], "changed": [], "deleted": ["returns"], "unchanged": 0},
     }
     assert store.entries() == []
@@ -143,14 +151,28 @@ def test_a_dry_run_of_taking_a_file_out_names_the_entries_and_keeps_them(
     assert (again.returncode, again.stderr.count("There is: nothing.")) == (1, 1)
 
 
-def test_a_text_can_not_say_by_keys_what_would_go(client: Client) -> None:
-    store_id = client.post("/v1/vector_stores", {"name": "notes"}).json()["id"]
-    upload = client.upload("notes.txt", b"Water flows down.").json()["id"]
-    client.post(f"/v1/vector_stores/{store_id}/files", {"file_id": upload})
-    path = f"/v1/vector_stores/{store_id}/files/{upload}"
-    assert error(client.delete(f"{path}?dry_run=true"), 400)["param"] == "dry_run"
-    assert client.get(path).status_code == 200
-    assert client.delete(path).json()["deleted"] is True
+def test_a_text_is_taken_out_by_its_name_and_its_pieces_are_told_by_their_numbers(
+    store: Store, client: Client, file: Path
+) -> None:
+    """It came in over HTTP: ``load`` takes every file as a FAQ."""
+    store.load(file, quiet)
+    add_text(client, "notes.md", b"# Pipes\n\nWater flows down.\n\n# Pumps\n\nOr up.\n")
+    pieces = ["notes.md#1", "notes.md#2"]
+    assert store.remove("notes.md", dry_run=True).plan.deleted == pieces
+    assert store.search("Where does water flow?")["data"] != []
+    removed = store.remove("notes.md")
+    assert (removed.written, removed.plan.deleted) == (True, pieces)
+    assert [found["filename"] for found in store.search("Where does water flow?")["data"]] == ["faq.csv"]
+    with pytest.raises(CommandError, match=r"There is: faq\.csv\."):
+        store.remove("notes.md")
+
+
+def test_a_text_is_not_loaded_again_as_a_faq(store: Store, client: Client, file: Path) -> None:
+    store.load(file, quiet)
+    upload = add_text(client, "notes.md", b"# Pipes\n\nWater flows down.\n")
+    with pytest.raises(CommandError, match=rf'is a text and no FAQ\. .*"file_id": "{upload}", "kind": "text"'):
+        store.rollback(upload, quiet)
+    assert [entry.key for entry in store.entries()] == ["returns"]
 
 
 def test_an_earlier_version_is_loaded_again(store: Store, file: Path) -> None:

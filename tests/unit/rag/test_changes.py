@@ -12,7 +12,7 @@ PARK = Entry("2", "doc", "faq.csv#park", "Where?", "Behind.", key="park")
 
 
 def stamp(entry: Entry, document: str = "doc") -> Stamp:
-    return Stamp(document, entry.digest, entry.key, entry.size_bytes)
+    return Stamp(document, entry.source, entry.digest, entry.key, entry.size_bytes)
 
 
 def test_a_file_that_is_loaded_already_changes_nothing() -> None:
