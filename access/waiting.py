@@ -35,12 +35,14 @@ _STOPPED = "The service could not queue this. Try again."
 class Begun:
     """A request on its way: ``accepted`` resolves when it is queued for the workers, or raises why it never was.
 
-    ``began`` is its arrival, by ``time.monotonic``.
+    ``told_to_wait`` resolves with the limiter's first word if that has it wait. ``began`` is its arrival, by
+    ``time.monotonic``.
     """
 
     context: Context
     asked: Asked
     accepted: asyncio.Task[Accepted]
+    told_to_wait: asyncio.Future[Verdict]
     news: asyncio.Queue[Verdict | None]
     began: float
 
@@ -52,8 +54,10 @@ class Begun:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The ``x-ratelimit-*`` headers, if the limiter has decided."""
-        return headers_of(self.accepted.result().limits) if self.request is not None else {}
+        """The ``x-ratelimit-*`` headers, by the limiter's decision, or by the word that has the request wait for it."""
+        if self.request is not None:
+            return headers_of(self.accepted.result().limits)
+        return headers_of(self.told_to_wait.result().limits) if self.told_to_wait.done() else {}
 
     async def waiting(self) -> AsyncIterator[Verdict]:
         """The limiter's words while the request waits; ends when waiting ends."""
@@ -73,23 +77,21 @@ async def begin(context: Context, asked: Asked, *, stream: bool) -> Begun:
     """
     began = time.monotonic()
     news: asyncio.Queue[Verdict | None] = asyncio.Queue()
-    queued = asyncio.Event()
+    told_to_wait: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
     def on_queued(verdict: Verdict) -> None:
         news.put_nowait(verdict)
-        queued.set()
+        if not told_to_wait.done():
+            told_to_wait.set_result(verdict)
 
     work = asyncio.create_task(_begin(context, asked, on_queued), name=f"begin {asked.id}")
     work.add_done_callback(lambda _: news.put_nowait(None))
-    waits = asyncio.create_task(queued.wait())
-    begun = Begun(context, asked, work, news, began)
+    begun = Begun(context, asked, work, told_to_wait, news, began)
     try:
-        await asyncio.wait((work, waits) if stream else (work,), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, told_to_wait) if stream else (work,), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         begun.abandon()
         raise
-    finally:
-        waits.cancel()
     if work.done():
         work.result()
     return begun

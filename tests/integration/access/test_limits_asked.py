@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 import pytest
 import redis
+from msgspec.structs import replace
 from openai import OpenAI, RateLimitError
 
 from contracts import keys
@@ -152,6 +153,23 @@ def test_what_is_left_is_said_on_whatever_is_granted_at_once(
         "x-ratelimit-remaining-requests": "59",
         "x-ratelimit-reset-requests": "1s",
     }
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_a_stream_that_has_to_wait_says_what_was_left_when_it_began(town: Stack, gate: PlayedGate, path: str) -> None:
+    """Its headers are on their way before the grant is."""
+    later = replace(LEFT, remaining_tokens=100)
+    gate.answer = lambda query: [
+        Verdict(id=query.id, decision="queued", number=1, position=3, limits=LEFT),
+        Verdict(id=query.id, decision="granted", limits=later),
+    ]
+    body = {"model": "plain", "messages": [{"role": "user", "content": QUESTION}], "input": QUESTION}
+    with _http(town) as http:
+        left = [
+            http.post(path, json=body | {"stream": stream}).headers["x-ratelimit-remaining-tokens"]
+            for stream in (True, False)
+        ]
+    assert left == ["400", "100"]
 
 
 def test_a_refusal_says_when_to_come_back_and_what_is_left(town: Stack, gate: PlayedGate) -> None:
