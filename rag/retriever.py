@@ -129,7 +129,7 @@ class Retriever:
         filters: Filters = _UNFILTERED,
     ) -> Found:
         """Every candidate for a question, with its probability; nothing is refused and nothing is hidden. A follow-up
-        that has no answer by itself is what it is behind the question before it, if that makes it one.
+        that is not sure of its answer by itself is what it is behind the question before it, if that makes it one.
 
         Raises:
             DependencyDown: Milvus does not answer.
@@ -138,7 +138,7 @@ class Retriever:
         texts = standalone.texts(question, history)
         hits = await self.hits(tenant, collections, texts, filters)
         alone, *joined = [self._found(text, *some) for text, some in zip(texts, hits, strict=True)]
-        if not self._answers(alone):
+        if alone.ranking.answerable < standalone.SURE or not self._answers(alone):
             for one in joined:
                 if self._answers(one) and standalone.is_known(question, history, one.best_terms):
                     return one

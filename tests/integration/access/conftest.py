@@ -19,7 +19,7 @@ from tests.integration.rag.lite import LiteServer
 from tests.servers import redis_server, wait_until
 from tests.stack import API_KEY, Stack, scripted_pair, stack
 
-EMBEDDER = "all-minilm-l6-v2"
+EMBEDDER = "penstock-embed"
 PRESETS = {
     "plain": {"model": "scripted", "instructions": "Be kind."},
     "quoting": {"model": "scripted", "word_for_word": True},

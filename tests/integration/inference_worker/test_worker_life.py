@@ -44,14 +44,14 @@ async def test_an_embedder_announces_its_tokenizer_and_dimensions(desk: Desk, re
         assert beat is not None
         stored: Any = await desk.redis.get(keys.tokenizer(beat.model.tokenizer_sha256))
         ttl = await desk.redis.ttl(keys.tokenizer(beat.model.tokenizer_sha256))
-    assert (beat.model.name, beat.model.kind, beat.model.dimensions) == ("all-minilm-l6-v2", "embed", 384)
+    assert (beat.model.name, beat.model.kind, beat.model.dimensions) == ("penstock-embed", "embed", 384)
     assert hashlib.sha256(stored).hexdigest() == beat.model.tokenizer_sha256
     assert 86_000 < ttl <= 86_400
 
 
 async def test_each_text_gets_its_vector_in_order(desk: Desk, redis_url: str, embedder: Embedder):
     async with working(redis_url, embedder.engine, started=embedder.description):
-        log = await desk.ask(request(model="all-minilm-l6-v2", task=Embed(texts=("water", "fire", "water"))))
+        log = await desk.ask(request(model="penstock-embed", task=Embed(texts=("water", "fire", "water"))))
     assert isinstance(log[0], Started)
     assert log[1] == SequenceStarted()
     deltas = [reply for reply in log if isinstance(reply, Delta)]
@@ -65,7 +65,7 @@ async def test_each_text_gets_its_vector_in_order(desk: Desk, redis_url: str, em
 
 
 async def test_queries_that_queue_are_computed_in_few_batches(desk: Desk, redis_url: str, embedder: Embedder):
-    asked = [request(model="all-minilm-l6-v2", task=Embed(texts=(f"question {number}",))) for number in range(30)]
+    asked = [request(model="penstock-embed", task=Embed(texts=(f"question {number}",))) for number in range(30)]
     ids = [await desk.submit(one) for one in asked]
     before = embedder.engine.batches
     async with working(redis_url, embedder.engine, started=embedder.description):
@@ -75,7 +75,7 @@ async def test_queries_that_queue_are_computed_in_few_batches(desk: Desk, redis_
 
 async def test_text_asked_of_an_embedder_is_the_callers_error(desk: Desk, redis_url: str, embedder: Embedder):
     async with working(redis_url, embedder.engine, started=embedder.description):
-        log = await desk.ask(request(model="all-minilm-l6-v2"))
+        log = await desk.ask(request(model="penstock-embed"))
     assert isinstance(log[-1], Failed)
     assert (log[-1].failure.fault, log[-1].failure.param) == ("caller", "model")
 

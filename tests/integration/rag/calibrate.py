@@ -21,8 +21,8 @@ from rag.calibration import calibrate
 from rag.evaluation import Observation, evaluate, halves, observe, read_questions
 from rag.fusion import FEATURES, Calibration
 from rag.milvus import Milvus
+from tests.integration.rag.bundled import SAMPLE, BundledEmbedder
 from tests.integration.rag.lite import LiteServer
-from tests.integration.rag.minilm import SAMPLE, MiniLM
 
 FITTED_FROM = ("questions.jsonl", "calibration.jsonl")
 _TENANT = TenantId("calibration")
@@ -65,7 +65,7 @@ def table(observations: list[Observation], calibration: Calibration) -> str:
 
 
 def main() -> None:
-    embedder = MiniLM()
+    embedder = BundledEmbedder()
     with tempfile.TemporaryDirectory() as folder, LiteServer(Path(folder) / "milvus") as server:
         [asked, more] = asyncio.run(observed(server.uri, embedder, FITTED_FROM))
     fitted, rest = split(asked, more)

@@ -1,4 +1,4 @@
-"""A real Milvus Lite server and the real MiniLM model, started once for all tests here."""
+"""A real Milvus Lite server and the bundled embedding model, started once for all tests here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from contracts.ids import TenantId
 from rag import CachedEmbedder, Embedder, Knowledge, RagSettings, load_faq
+from tests.integration.rag.bundled import SAMPLE, BundledEmbedder
 from tests.integration.rag.lite import LiteServer
-from tests.integration.rag.minilm import SAMPLE, MiniLM
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +29,9 @@ def own_lite(tmp_path: Path) -> Iterator[LiteServer]:
 
 
 @pytest.fixture(scope="session")
-def minilm() -> Embedder:
+def embedder() -> Embedder:
     # Remembers vectors between tests: the sample is embedded once.
-    return CachedEmbedder(MiniLM(), 10_000)
+    return CachedEmbedder(BundledEmbedder(), 10_000)
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def settings(lite: LiteServer) -> RagSettings:
 
 
 @pytest.fixture
-async def knowledge(settings: RagSettings, minilm: Embedder) -> AsyncIterator[Knowledge]:
-    opened = Knowledge.connect(settings, minilm)
+async def knowledge(settings: RagSettings, embedder: Embedder) -> AsyncIterator[Knowledge]:
+    opened = Knowledge.connect(settings, embedder)
     await opened.open()
     yield opened
     await opened.close()

@@ -129,13 +129,13 @@ async def test_an_entry_put_by_key_has_the_attributes_of_its_file(
 
 
 async def test_attributes_that_change_while_a_file_is_written_stay_changed(
-    knowledge: Knowledge, tenant: TenantId, collection: Collection, settings: RagSettings, minilm: Embedder
+    knowledge: Knowledge, tenant: TenantId, collection: Collection, settings: RagSettings, embedder: Embedder
 ) -> None:
     for number, write in enumerate(("load", "put")):
         await knowledge.load_faq(tenant, collection.id, "a.csv", hours(f"{write} 1"), id="file-1")
         changed = {"number": number}
         change = partial(knowledge.update_document, tenant, collection.id, "file-1", changed)
-        writer = Knowledge.connect(settings, Interrupted(minilm, change))
+        writer = Knowledge.connect(settings, Interrupted(embedder, change))
         [entry] = hours(f"{write} 2")
         if write == "load":
             await writer.load_faq(tenant, collection.id, "a.csv", [entry], id="file-1")
@@ -204,9 +204,9 @@ async def test_keys_and_values_of_any_shape_are_only_compared(
 
 
 async def test_a_filter_that_cannot_be_looked_up_is_told_and_lets_nothing_pass(
-    own_lite: LiteServer, minilm: Embedder, tenant: TenantId
+    own_lite: LiteServer, embedder: Embedder, tenant: TenantId
 ) -> None:
-    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), minilm)
+    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), embedder)
     await knowledge.open()
     own_lite.stop()
     filters = {"vs_0": has("branch", "east")}

@@ -89,16 +89,16 @@ async def test_loading_a_file_again_replaces_what_it_had(
 
 
 async def test_only_changed_entries_are_embedded_when_a_file_is_loaded_again(
-    settings: RagSettings, minilm: Embedder, tenant: TenantId
+    settings: RagSettings, embedder: Embedder, tenant: TenantId
 ) -> None:
     asked: list[str] = []
 
     class Counting:
-        model, dimensions = minilm.model, minilm.dimensions
+        model, dimensions = embedder.model, embedder.dimensions
 
         async def embed(self, texts: Sequence[str]) -> list[Vector]:
             asked.extend(texts)
-            return await minilm.embed(texts)
+            return await embedder.embed(texts)
 
     async def load(*entries: FaqEntry) -> None:
         knowledge = Knowledge.connect(settings, Counting())
@@ -189,8 +189,10 @@ async def test_a_key_may_contain_anything(knowledge: Knowledge, tenant: TenantId
     assert await texts(knowledge, tenant, collection.id, OPENING.question) == [PARKING.answer]
 
 
-async def test_knowledge_outlives_a_restart_of_milvus(own_lite: LiteServer, minilm: Embedder, tenant: TenantId) -> None:
-    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), minilm)
+async def test_knowledge_outlives_a_restart_of_milvus(
+    own_lite: LiteServer, embedder: Embedder, tenant: TenantId
+) -> None:
+    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), embedder)
     await knowledge.open()
     collection = await knowledge.create_collection(tenant, "library")
     await knowledge.load_faq(tenant, collection.id, "library.csv", [OPENING])
@@ -281,7 +283,7 @@ async def test_an_index_that_is_made_again_finds_the_same(
 
 
 async def test_more_rows_than_one_answer_holds_are_all_read(
-    settings: RagSettings, minilm: Embedder, tenant: TenantId
+    settings: RagSettings, embedder: Embedder, tenant: TenantId
 ) -> None:
     milvus = Milvus(settings.milvus_uri, "", settings.milvus_timeout)
     store = PassageStore(milvus, "unit", 2, slice_rows=20)

@@ -11,17 +11,17 @@ import pytest
 
 from contracts.errors import Overload
 from contracts.ids import TenantId
-from rag import Embedder, Knowledge, RagSettings, Retrieval
+from rag import Embedder, FaqEntry, Knowledge, RagSettings, Retrieval
 from rag.embedding import Vector
 from rag.retriever import Skipped
+from tests.integration.rag.bundled import BundledEmbedder
 from tests.integration.rag.lite import LiteServer
-from tests.integration.rag.minilm import MiniLM
 
 DEADLINE = timedelta(milliseconds=300)
 
 
 class StuckEmbedder:
-    model, dimensions = MiniLM.model, MiniLM.dimensions
+    model, dimensions = BundledEmbedder.model, BundledEmbedder.dimensions
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         await asyncio.sleep(3600)
@@ -29,7 +29,7 @@ class StuckEmbedder:
 
 
 class BusyEmbedder:
-    model, dimensions = MiniLM.model, MiniLM.dimensions
+    model, dimensions = BundledEmbedder.model, BundledEmbedder.dimensions
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         raise Overload("no room")
@@ -62,6 +62,24 @@ async def test_a_chinese_question_finds_its_chinese_entry(knowledge: Knowledge, 
     assert [passage.source for passage in retrieval.passages] == ["faq.jsonl#zh-descale"]
 
 
+async def test_an_entry_is_as_near_as_its_three_nearest_phrasings_agree(
+    knowledge: Knowledge, embedder: Embedder, tenant: TenantId
+) -> None:
+    question = "How do I descale it?"
+    ways = ("remove limescale", "scale on the heater", "chalk in the pot", "what for?")
+    collection = await knowledge.create_collection(tenant, "few")
+    asked_often = FaqEntry("many", "How is it descaled?", "With citric acid.", 1, also=ways)
+    asked_once = FaqEntry("one", "What does it weigh?", "One kilogram.", 2)
+    await knowledge.load_faq(tenant, collection.id, "few.jsonl", [asked_often, asked_once])
+    [(meaning, _)] = await knowledge.retriever.hits(tenant, [collection.id], [question])
+    [many, one] = meaning
+    asked, *texts = await embedder.embed([question, "How is it descaled?\nWith citric acid.", *ways])
+    cosines = sorted((sum(a * b for a, b in zip(asked, text, strict=True)) for text in texts), reverse=True)
+    assert many.score == pytest.approx(cosines[0], abs=1e-3)
+    assert many.agreed == pytest.approx(sum(cosines[:3]) / 3, abs=1e-3)
+    assert one.agreed == one.score
+
+
 async def test_a_question_outside_the_faq_gets_no_passage_and_no_excuse(
     knowledge: Knowledge, tenant: TenantId, sample: str
 ) -> None:
@@ -81,36 +99,36 @@ async def test_a_question_of_blanks_or_stop_words_is_answered(
 
 
 async def test_a_frozen_milvus_is_skipped_at_the_deadline(
-    own_lite: LiteServer, minilm: Embedder, tenant: TenantId
+    own_lite: LiteServer, embedder: Embedder, tenant: TenantId
 ) -> None:
     own_lite.freeze()
-    retrieval, seconds = await asked(own_lite.uri, minilm, tenant, "vs_0")
+    retrieval, seconds = await asked(own_lite.uri, embedder, tenant, "vs_0")
     assert retrieval == Retrieval(skipped="timeout")
     assert seconds < 1.0
 
 
 async def test_a_dead_milvus_is_skipped_at_the_deadline_at_the_latest(
-    own_lite: LiteServer, minilm: Embedder, tenant: TenantId
+    own_lite: LiteServer, embedder: Embedder, tenant: TenantId
 ) -> None:
     own_lite.stop()
-    retrieval, seconds = await asked(own_lite.uri, minilm, tenant, "vs_0")
+    retrieval, seconds = await asked(own_lite.uri, embedder, tenant, "vs_0")
     assert retrieval.skipped in {"timeout", "unavailable"}
     assert seconds < 1.0
 
 
-@pytest.mark.parametrize(("embedder", "reason"), [(StuckEmbedder, "timeout"), (BusyEmbedder, "unavailable")])
+@pytest.mark.parametrize(("broken", "reason"), [(StuckEmbedder, "timeout"), (BusyEmbedder, "unavailable")])
 async def test_an_embedder_that_does_not_answer_is_skipped(
-    lite: LiteServer, tenant: TenantId, sample: str, embedder: type[StuckEmbedder | BusyEmbedder], reason: Skipped
+    lite: LiteServer, tenant: TenantId, sample: str, broken: type[StuckEmbedder | BusyEmbedder], reason: Skipped
 ) -> None:
-    retrieval, seconds = await asked(lite.uri, embedder(), tenant, sample)
+    retrieval, seconds = await asked(lite.uri, broken(), tenant, sample)
     assert retrieval == Retrieval(skipped=reason)
     assert seconds < 1.0
 
 
 async def test_retrieval_works_again_when_milvus_is_back(
-    own_lite: LiteServer, minilm: Embedder, tenant: TenantId
+    own_lite: LiteServer, embedder: Embedder, tenant: TenantId
 ) -> None:
-    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), minilm)
+    knowledge = Knowledge.connect(RagSettings(milvus_uri=own_lite.uri), embedder)
     await knowledge.open()
     own_lite.stop()
     lost = await knowledge.retriever.retrieve(tenant, ["vs_0"], "hello", deadline=DEADLINE)

