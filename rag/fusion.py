@@ -24,9 +24,9 @@ from rag.store import Hit
 from rag.terms import Language, is_pair, language, terms
 
 FEATURES = ("one", "cosine", "agreed", "lead", "matched", "share")
-"""What is known of a candidate: 1; its cosine; that of its three nearest rows in the mean; by how much its cosine
-exceeds the mean of the dense hits; how many words and Chinese characters of the question it contains, misspelt ones too
-and rare ones counting full; its BM25 as a share of the best."""
+"""What is known of a candidate: 1; its cosine; the mean of its three nearest rows' cosines (see ``Hit``); by how much
+the first exceeds the mean of the dense hits; how many words and Chinese characters of the question it contains,
+misspelt ones too and rare ones counting full; its BM25 as a share of the best."""
 BY_MEANING = frozenset({"cosine", "agreed", "lead"})
 """Those of them that the embedding model says."""
 

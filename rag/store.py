@@ -37,7 +37,8 @@ _LEAST_SHARE = 0.25
 """How many of the rows nearest to a question are of different entries, at least. To ask on until there are as many
 entries as rows finds no better (measured), and takes two searches where entries have six other ways to ask."""
 _AGREEING = 3
-"""How many of an entry's rows say how near it is, beside the nearest one alone: that may be near by chance."""
+"""How many of an entry's rows say how near it is, beside the nearest one alone: that may be near by chance. Of few rows
+it is half of them, since not all that an entry is asked by is like one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ class Hit:
     """A passage that one ranker found. ``score`` is that ranker's own: a cosine, or BM25. ``terms`` are those of its
     entry, other ways to ask included; ``document`` is whose it is, see ``Document.owner``.
 
-    Of a hit by meaning ``agreed`` is the mean cosine of its entry's three nearest rows, or of all if it has fewer; one
-    that was not found counts as near as the last that was.
+    Of a hit by meaning ``agreed`` is the mean cosine of its entry's three nearest rows, or of the nearer half if it has
+    fewer than five; one that was not found counts as near as the last that was.
     """
 
     id: str
@@ -283,7 +284,7 @@ def _nearest(found: Sequence[tuple[float, Row]]) -> list[tuple[Row, float, float
 
 
 def _agreed(cosines: Sequence[float], phrasings: int, least: float) -> float:
-    most = min(phrasings, _AGREEING)
+    most = min(_AGREEING, (phrasings + 1) // 2)
     known = cosines[:most]
     return (sum(known) + (most - len(known)) * least) / most
 
